@@ -1,0 +1,258 @@
+import io
+import os
+import pickle
+import socket
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from artifact_utils.images import ImageError, decode_image, load_image, read_file
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+@pytest.fixture
+def portrait() -> Image.Image:
+    """A smooth 64 x 48 picture: red grows to the right, green downwards."""
+    y, x = np.mgrid[0:48, 0:64]
+    return Image.fromarray(np.dstack([x * 4, y * 5, np.full_like(x, 90)]).astype(np.uint8))
+
+
+def encoded(image: Image.Image, suffix: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, suffix, **options)
+    return buffer.getvalue()
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+
+def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 2) -> bytes:
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, colour, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + b"".join(chunks) + png_chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpeg", "webp", "bmp"])
+@pytest.mark.parametrize("name", ["a.png", "a.JPG"])  # the suffix does not have to tell the truth
+def test_every_format_gives_the_same_picture(tmp_path: Path, portrait: Image.Image, suffix: str, name: str) -> None:
+    (tmp_path / name).write_bytes(encoded(portrait, suffix))
+    loaded = load_image(tmp_path / name)
+    assert (loaded.mode, loaded.size, loaded.info) == ("RGB", portrait.size, {})
+    assert np.abs(np.asarray(loaded).astype(int) - np.asarray(portrait)).mean() < 4
+    assert np.array_equal(load_image(str(tmp_path / name)), loaded)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied_once(portrait: Image.Image, orientation: int) -> None:
+    back = {2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, 1)
+    exif = Image.Exif()
+    exif[0x0112] = back
+    stored = load_image_with(portrait, exif)
+    exif[0x0112] = orientation
+    data = encoded(stored, "png", exif=exif)
+    upright = decode_image(data, "rotated")
+    assert np.array_equal(upright, portrait)
+    assert np.array_equal(load_image(upright), portrait)
+
+
+def load_image_with(image: Image.Image, exif: Image.Exif) -> Image.Image:
+    return decode_image(encoded(image, "png", exif=exif), "stored")
+
+
+def test_a_broken_exif_block_does_not_make_a_bad_picture(portrait: Image.Image) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = encoded(portrait, "jpeg", exif=b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff garbage")
+        assert decode_image(data, "exif").size == portrait.size
+
+
+@pytest.mark.parametrize("value", [0, 128, 257, 1000, 32768, 65280, 65535])
+def test_16_bit_grey_is_scaled_not_clipped(value: int) -> None:
+    image = Image.fromarray(np.full((4, 4), value, np.uint16))
+    loaded = decode_image(encoded(image, "png"), "grey16")
+    assert loaded.getpixel((1, 1)) == (round(value / 257),) * 3
+
+
+def test_16_bit_colour_is_scaled() -> None:
+    row = b"\x00" + bytes.fromhex("ffff 8000 0101".replace(" ", "")) * 2
+    data = png(2, 1, png_chunk(b"IDAT", zlib.compress(row)), depth=16)
+    assert decode_image(data, "rgb16").getpixel((0, 0)) == (255, 128, 1)
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.full((2, 3), 200, np.uint8), 200),
+        (np.full((2, 3, 1), True), 255),
+        (np.full((2, 3, 3), 0.5, np.float32), 128),
+        (np.full((2, 3, 3), 77.0), 77),
+        (np.full((2, 3), 65535, np.uint16), 255),
+        (np.full((2, 3), 40, np.int64), 40),
+    ],
+)
+def test_arrays_are_scaled_by_their_type(array: np.ndarray, expected: int) -> None:
+    loaded = load_image(array)
+    assert loaded.size == (3, 2)
+    assert loaded.getpixel((0, 0)) == (expected,) * 3
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros(4, np.uint8),
+        np.full((2, 2), np.nan),
+        np.full((2, 2), -1),
+        np.full((2, 2), 1e6),
+        np.full((2, 2), "red"),
+    ],
+)
+def test_an_array_that_is_no_picture_is_refused(array: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="array"):
+        load_image(array)
+
+
+def test_transparency_is_laid_on_white() -> None:
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, *RED])
+    palette.putpixel((0, 0), 0)
+    loaded = decode_image(encoded(palette, "png", transparency=0), "palette")
+    assert (loaded.getpixel((0, 0)), loaded.getpixel((1, 1))) == (WHITE, RED)
+
+    assert load_image(Image.new("RGBA", (4, 4), (*RED, 0))).getpixel((0, 0)) == WHITE
+    assert load_image(Image.new("LA", (4, 4), (0, 127))).getpixel((0, 0)) == (128, 128, 128)
+    assert load_image(np.dstack([np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 255, np.uint8)])).getpixel((0, 0)) == (
+        0,
+        0,
+        0,
+    )
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "CMYK", "YCbCr", "HSV", "F", "I", "I;16", "RGBX"])
+def test_every_pil_mode_becomes_rgb(mode: str) -> None:
+    assert load_image(Image.new(mode, (5, 4))).mode == "RGB"
+
+
+def test_cmyk_jpegs_are_pictures() -> None:
+    assert decode_image(encoded(Image.new("CMYK", (16, 16)), "jpeg"), "cmyk").getpixel((3, 3)) == WHITE
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_the_first_frame_of_an_animation_is_taken(suffix: str) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue")]
+    data = encoded(frames[0], suffix, save_all=True, append_images=frames[1:], lossless=True)
+    assert decode_image(data, "animated").getpixel((3, 3)) == RED
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpeg", "webp", "bmp"])
+@pytest.mark.parametrize("kept", [0.05, 0.5, 0.9, 0.99, -1, -12])
+def test_truncated_files_are_refused(portrait: Image.Image, suffix: str, kept: float) -> None:
+    data = encoded(portrait.resize((300, 200)), suffix)
+    cut = data[: int(len(data) * kept)] if kept > 0 else data[: int(kept)]
+    for min_side in (None, 8):
+        with pytest.raises(ImageError, match="cut"):
+            decode_image(cut, "cut", min_side=min_side)
+
+
+def test_a_damaged_checksum_is_found(portrait: Image.Image) -> None:
+    data = bytearray(encoded(portrait, "png"))
+    data[data.index(b"IDAT") + 60] ^= 1
+    with pytest.raises(ImageError):
+        decode_image(bytes(data), "damaged")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"I am text", "not a PNG, JPEG, WebP or BMP"),
+        (b"GIF89a" + bytes(40), "not a PNG, JPEG, WebP or BMP"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "truncated"),
+        (b"BM" + bytes(60), "cannot be decoded"),
+        (b"\xff\xd8\xff\xe0" + bytes(60), "cannot be decoded"),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "cannot be decoded"),
+        (png(0, 8), "."),
+        (png(200_000, 200_000, png_chunk(b"IDAT", zlib.compress(b""))), "over the limit of 100,000,000 pixels"),
+        (png(50_000, 1, png_chunk(b"IDAT", zlib.compress(bytes(150_001)))), "longer than 100:1"),
+        (png(8, 8, png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(80_000_000)))), "cannot be decoded"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_a_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason):
+        decode_image(data, "odd.png")
+
+
+def test_a_large_picture_is_refused_before_decoding_and_without_touching_global_state(portrait: Image.Image) -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    with pytest.raises(ImageError, match="64 x 48 is over the limit of 3,000 pixels"):
+        load_image(portrait, max_pixels=3000)
+    assert before == Image.MAX_IMAGE_PIXELS
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_min_side_decodes_large_jpegs_smaller() -> None:
+    data = encoded(Image.new("RGB", (1000, 800), "red"), "jpeg")
+    assert decode_image(data, "big", min_side=200).size == (250, 200)
+    assert decode_image(data, "big", min_side=201).size == (500, 400)
+    assert decode_image(data, "big", min_side=5000).size == (1000, 800)
+
+
+def test_what_is_not_a_regular_file_is_refused_without_blocking(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "dangling.png").symlink_to("nowhere.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "socket.png"))
+        for name, reason in {
+            "pipe.png": "not a regular file",
+            "socket.png": "not a regular file",
+            "folder.png": "is a folder",
+            "loop.png": "symbolic links",
+            "dangling.png": "dangling symbolic link",
+            "missing.png": "no such file",
+            "missing.png/below.png": "no such file",
+            "nul\0.png": "null",
+            "long" * 100 + ".png": "too long",
+        }.items():
+            with pytest.raises(ImageError, match=reason):
+                load_image(tmp_path / name)
+    with pytest.raises(ImageError, match="not a regular file"):
+        load_image("/dev/zero")
+
+
+def test_a_permission_error_is_an_image_error(
+    tmp_path: Path, portrait: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portrait.save(tmp_path / "secret.png")
+
+    def denied(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)  # chmod would not stop root
+    with pytest.raises(ImageError, match=r"secret\.png': Permission denied"):
+        load_image(tmp_path / "secret.png")
+
+
+def test_a_file_of_several_gigabytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.png").open("wb") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(ImageError, match="larger than"):
+        read_file(tmp_path / "sparse.png")
+
+
+def test_an_image_error_survives_pickling_and_odd_names() -> None:
+    error = pickle.loads(pickle.dumps(ImageError("a\udcff\n.png", "is a folder")))
+    assert (error.name, error.reason) == ("a\udcff\n.png", "is a folder")
+    assert str(error).encode()  # printable, whatever the name
+
+
+def test_other_types_are_a_programming_error() -> None:
+    with pytest.raises(TypeError, match="not bytes"):
+        load_image(b"png")  # type: ignore[arg-type]
