@@ -1,0 +1,166 @@
+"""Files that are there whole or not at all: writing, placing, moving and removing them so that a kill loses nothing.
+
+A file is written under a temporary name in its own folder, verified, and renamed. A file is removed only while another
+path holds the same content. So every picture is in at least one place at any moment.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+PART = ".artifact_utils.part"
+"""The one temporary name: what a killed run left under it, the next run removes."""
+
+Mode = Literal["copy", "move", "link"]
+
+
+class FileError(Exception):
+    """A file that cannot be placed, moved or read as asked; nothing was lost."""
+
+
+def file_digest(path: Path) -> str | None:
+    """Hash of a file; None if there is nothing at that path, and what no hash equals if it is not a regular file."""
+    if not os.path.lexists(path):
+        return None
+    if not path.is_file():
+        return "not a regular file"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def place(source: Path, target: Path, sha256: str, mode: Mode) -> None:
+    """Give `target` the content of `source`, whole and verified or not at all."""
+    if os.path.lexists(target):
+        raise FileError(f"{str(target)!r} came up meanwhile (does the drive ignore upper and lower case?)")
+    part = target.with_name(PART)
+    try:
+        _duplicate(source, part, mode)
+        if file_digest(part) != sha256:
+            raise FileError(f"{str(source)!r} changed while it was read: run again")
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _duplicate(source: Path, part: Path, mode: Mode) -> None:
+    if mode != "copy":  # a move, too, starts as a second name for the same file, where the drive can do that
+        try:
+            return os.link(os.path.realpath(source), part)
+        except OSError as error:
+            if mode == "link":
+                raise FileError(f"cannot link {str(source)!r}: {error.strerror}; use --mode copy") from error
+    shutil.copyfile(source, part)
+    with contextlib.suppress(OSError):  # not every drive keeps times
+        os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def remove_copy(path: Path, keeper: Path, sha256: str) -> bool:
+    """Remove a file if it and `keeper` both hold that content in their own right; False if not."""
+    if file_digest(path) != sha256 or file_digest(keeper) != sha256:
+        return False
+    if path.samefile(keeper) and path.lstat().st_nlink < 2:  # one is a symbolic link to the other
+        return False
+    path.unlink()
+    return True
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a file to where nothing is yet, across drives too, verified; killed in between, both hold it.
+
+    Raises:
+        FileError: there is something at ``target``, or the source is gone or changed meanwhile.
+    """
+    sha256 = file_digest(source)
+    if sha256 is None:
+        raise FileError(f"{str(source)!r} is gone: run again")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if file_digest(target) != sha256:  # else a kill came between placing and removing
+        place(source, target, sha256, "move")
+    sync_folders([target.parent])
+    if not remove_copy(source, target, sha256):
+        raise FileError(f"{str(source)!r} changed while it was moved: it is left there, run again")
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Make new names durable before old ones are removed."""
+    for folder in folders:
+        with contextlib.suppress(OSError):  # not every file system can
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def remove_parts(folders: Iterable[Path]) -> None:
+    """Remove what a killed run left under its temporary name."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            (folder / PART).unlink()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a second run out; the lock is on the folder itself and ends with the process, however it ends."""
+    import fcntl  # not on Windows, where the rest of the package still works
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network drives have no locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise FileError(f"another run is at work in {str(folder)!r}: wait for it") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Those columns of a CSV file, no rows if there is no file. Names may hold bytes that are not UTF-8."""
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            reader = csv.DictReader(file, strict=True)
+            if not set(columns) <= set(reader.fieldnames or ()):
+                raise csv.Error(f"its first line is {reader.fieldnames}")
+            return [{column: row[column] or "" for column in columns} for row in reader]
+    except csv.Error as error:
+        raise FileError(f"{str(path)!r} is not a CSV file with the columns {','.join(columns)}: {error}") from error
+
+
+def write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
+    """Write a table with a header, unless the file holds just that already: a second run changes nothing."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *rows])
+    data = text.getvalue().encode("utf-8", "surrogateescape")
+    if not path.is_file() or path.read_bytes() != data:
+        write_bytes(path, data)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write readable JSON; paths become text."""
+    write_bytes(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file so that it is there either whole or not at all, even after a power cut."""
+    part = path.with_name(PART)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
