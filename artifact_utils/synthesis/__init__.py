@@ -1,0 +1,125 @@
+"""Making artifacts on clean portraits, with masks: one file per family, one function per artifact.
+
+>>> import numpy as np
+>>> from artifact_utils.synthesis import inject
+>>> portrait = np.full((256, 256, 3), 128, np.uint8)
+>>> changed = inject(portrait, np.random.default_rng(0), kind="strap", strength=0.8)
+>>> changed.kind, changed.mask.shape
+('strap', (256, 256))
+
+Every artifact is a function ``(image, rng, strength, face) -> image`` on float32 pictures in 0..255; to add one, write
+it and list it in its family's ``ARTIFACTS``. Masks are not the functions' business: they are what really changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from artifact_utils.synthesis import face as face_family
+from artifact_utils.synthesis import glitch, hands, objects, text
+from artifact_utils.synthesis.compositing import settle
+from artifact_utils.synthesis.geometry import Face
+from artifact_utils.synthesis.harmless import harmless_edit
+
+__all__ = ["FAMILIES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
+
+_FAMILY_MODULES = {"hands": hands, "face": face_family, "text": text, "objects": objects, "glitch": glitch}
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    name: tuple(artifact.__name__ for artifact in module.ARTIFACTS) for name, module in _FAMILY_MODULES.items()
+}
+"""The kinds of artifact in each family."""
+
+KINDS: tuple[str, ...] = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
+"""Every kind of artifact that :func:`inject` can make."""
+
+_ARTIFACTS = {artifact.__name__: artifact for module in _FAMILY_MODULES.values() for artifact in module.ARTIFACTS}
+
+MIN_MEAN_CHANGE = 14.0
+"""Mean change of the changed pixels, in grey levels, below which a fault counts as invisible."""
+MIN_AREA = 0.006
+"""Share of the picture below which a fault counts as invisible."""
+_MAX_DRAWS = 6
+
+
+@dataclass(frozen=True)
+class Injected:
+    """A picture with an artifact.
+
+    ``image`` is uint8 (H, W, 3) RGB, ``mask`` bool (H, W), ``kind`` one of :data:`KINDS`, ``strength`` in [0, 1].
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    kind: str
+    strength: float
+
+
+def inject(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    kind: str | None = None,
+    strength: float | None = None,
+    face: Face | None = None,
+) -> Injected:
+    """Put one artifact into a clean portrait.
+
+    A fault that nobody could see is drawn again, stronger each time, so the strength returned may be above the one
+    asked for.
+
+    Args:
+        image: uint8 (H, W, 3) RGB, at least 32 pixels a side; it is not changed.
+        rng: the only source of randomness: the same state gives the same picture.
+        kind: one of :data:`KINDS`, or a family of :data:`FAMILIES` to draw from; by default any family alike.
+        strength: from 0, subtle, to 1, gross; drawn from 0.35..1 by default.
+        face: where the face is; by default a guess from the shape of the picture.
+
+    Returns:
+        The changed picture; outside its mask it equals ``image``.
+
+    Raises:
+        ValueError: an unknown kind, a strength outside [0, 1], or an image of another type or shape.
+    """
+    _check_image(image)
+    if kind is None:
+        kind = str(rng.choice(list(FAMILIES)))
+    if kind in FAMILIES:
+        kind = str(rng.choice(FAMILIES[kind]))
+    if kind not in _ARTIFACTS:
+        raise ValueError(f"unknown artifact {kind!r}: expected one of {', '.join(KINDS)}, or of {', '.join(FAMILIES)}")
+    if strength is None:
+        strength = float(rng.uniform(0.35, 1))
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength must lie in [0, 1], not {strength}")
+    face = face or Face.guess(*image.shape[:2])
+    original = image.astype(np.float32)
+    best: tuple[float, Injected] | None = None
+    for _ in range(_MAX_DRAWS):
+        changed, mask = settle(image, _ARTIFACTS[kind](original, rng, strength, face))
+        injected = Injected(changed, mask, kind, strength)
+        visibility = _visibility(image, injected)
+        if best is None or visibility > best[0]:
+            best = visibility, injected
+        if visibility >= 1:
+            break
+        strength = min(1.0, strength + 0.15)
+    assert best is not None
+    return best[1]
+
+
+def _visibility(image: np.ndarray, injected: Injected) -> float:
+    """At least 1 where the fault is large and strong enough to be seen."""
+    if not injected.mask.any():
+        return 0.0
+    change = np.abs(injected.image.astype(np.int16) - image)[injected.mask].mean()
+    return min(float(change) / MIN_MEAN_CHANGE, float(injected.mask.mean()) / MIN_AREA)
+
+
+def _check_image(image: np.ndarray) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"expected a uint8 picture (H, W, 3), not {image.dtype} {image.shape}")
+    if min(image.shape[:2]) < 32:
+        raise ValueError(f"expected a picture of at least 32 x 32 pixels, not {image.shape[1]} x {image.shape[0]}")
