@@ -1,0 +1,68 @@
+"""Focal loss for a rare positive class."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
+from torch import nn
+
+
+class FocalLoss(nn.Module):
+    """Binary focal loss on raw logits: ``-alpha_t * (1 - p_t)^gamma * log(p_t)``.
+
+    Easy pictures, where the model is already right, weigh less the larger ``gamma`` is. With ``gamma=0`` and no
+    ``alpha`` it is binary cross-entropy.
+
+    Reference: Lin et al., "Focal Loss for Dense Object Detection", https://arxiv.org/abs/1708.02002, equation 5.
+
+    Args:
+        alpha: weight of the artifact class in [0, 1], the clean class weighs ``1 - alpha``; None weighs both by 1.
+        gamma: focusing exponent, at least 0.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        alpha: float | None = None,
+        gamma: float = 2.0,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+    ) -> None:
+        super().__init__()
+        if alpha is not None and not 0.0 <= alpha <= 1.0:
+            raise ValueError(f"Invalid alpha value: {alpha}, expected None or a number in [0, 1]")
+        if gamma < 0.0:
+            raise ValueError(f"Invalid gamma value: {gamma}, expected at least 0")
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"Invalid reduction: {reduction!r}, expected 'mean', 'sum' or 'none'")
+        self.alpha, self.gamma, self.reduction = alpha, gamma, reduction
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: any shape, usually (N,), float.
+            targets: the same shape, 1 for artifact and 0 for clean; any dtype, soft targets in [0, 1] too.
+
+        Returns:
+            A scalar, or a tensor of the logits' shape for ``reduction="none"``; always float32 or better.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        if logits.shape != targets.shape:
+            raise ValueError(f"logits have shape {tuple(logits.shape)}, targets {tuple(targets.shape)}: expected one")
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        targets = targets.to(logits.dtype)
+        cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        probability = torch.sigmoid(logits)
+        # 1 - p_t, written without first forming p_t so that it does not round to 0 for confident predictions
+        miss = probability * (1 - targets) + torch.sigmoid(-logits) * targets
+        loss = miss.pow(self.gamma) * cross_entropy
+        if self.alpha is not None:
+            loss = loss * (self.alpha * targets + (1 - self.alpha) * (1 - targets))
+        if self.reduction == "none":
+            return loss
+        return loss.mean() if self.reduction == "mean" else loss.sum()

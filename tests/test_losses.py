@@ -1,0 +1,69 @@
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torchvision.ops import sigmoid_focal_loss
+
+from artifact_utils.losses import FocalLoss
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(64, generator=generator)
+    targets = (torch.rand(64, generator=generator) < 0.1).float()
+    return logits, targets
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.75, None])
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0, 3.5])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_equals_torchvision(batch, alpha, gamma, reduction):
+    logits, targets = batch
+    expected = sigmoid_focal_loss(logits, targets, -1 if alpha is None else alpha, gamma, reduction)
+    torch.testing.assert_close(FocalLoss(alpha, gamma, reduction)(logits, targets), expected, atol=1e-6, rtol=1e-6)
+
+
+def test_is_cross_entropy_at_gamma_zero(batch):
+    logits, targets = batch
+    expected = F.binary_cross_entropy_with_logits(logits, targets)
+    torch.testing.assert_close(FocalLoss(gamma=0.0)(logits, targets), expected, atol=1e-6, rtol=0)
+
+
+def test_gradient_equals_torchvision(batch):
+    logits, targets = batch
+    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    FocalLoss(0.25, 2.0)(ours, targets).backward()
+    sigmoid_focal_loss(theirs, targets, 0.25, 2.0, "mean").backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [-200.0, 200.0])
+def test_extreme_logits_stay_finite(value):
+    logits = torch.tensor([value], requires_grad=True)
+    loss = FocalLoss(0.25, 2.0)(logits, torch.tensor([0.0 if value > 0 else 1.0]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_half_precision_logits_and_integer_targets():
+    loss = FocalLoss()(torch.zeros(2, dtype=torch.bfloat16), torch.tensor([0, 1]))
+    assert loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"alpha": 1.5}, "Invalid alpha value: 1.5"),
+        ({"gamma": -1.0}, "Invalid gamma value: -1.0"),
+        ({"reduction": "max"}, "Invalid reduction: 'max'"),
+    ],
+)
+def test_invalid_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        FocalLoss(**arguments)
+
+
+def test_shapes_must_match():
+    with pytest.raises(ValueError, match=r"logits have shape \(2, 1\), targets \(2,\)"):
+        FocalLoss()(torch.zeros(2, 1), torch.zeros(2))
