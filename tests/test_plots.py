@@ -1,0 +1,137 @@
+import io
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from artifact_utils import plots
+from artifact_utils.audit import find_duplicates, scan
+from artifact_utils.metrics import evaluate
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five pictures, the first twice: once in each split."""
+    rng = np.random.default_rng(0)
+    for i, place in enumerate(
+        ("train/no_artifacts", "test/no_artifacts", "train/no_artifacts", "train/artifacts", "test/artifacts")
+    ):
+        path = tmp_path / place / f"image_{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8) if i != 1 else coarse  # noqa: F821
+        Image.fromarray(coarse).resize((300, 200)).save(path)
+    return tmp_path
+
+
+@pytest.fixture
+def scores():
+    rng = np.random.default_rng(0)
+    targets = np.repeat([0, 1], [90, 10])
+    return np.clip(rng.normal(0.3 + 0.4 * targets, 0.15), 0, 1), targets
+
+
+def drawn(figure):
+    """Render it, which is when most drawing errors appear, and say how many visible panels it has."""
+    assert isinstance(figure, Figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="jpeg")
+    assert len(buffer.getvalue()) < 300_000
+    return sum(ax.get_visible() for ax in figure.axes)
+
+
+def test_figures_of_an_audit(folder):
+    table = scan(folder)
+    assert drawn(plots.plot_class_balance(table)) == 1
+    assert drawn(plots.plot_distributions(table, ["width", "bytes", "brightness", "sharpness"])) == 4
+    assert drawn(plots.plot_samples(folder, table, per_class=2)) == 4
+    assert drawn(plots.plot_duplicates(folder, find_duplicates(table))) == 2
+    assert drawn(plots.plot_extremes(folder, table, ["brightness", "sharpness"], n=2)) == 8
+
+
+def test_samples_and_pairs_come_from_the_table(folder):
+    table = scan(folder)
+    assert drawn(plots.plot_samples(folder, table.iloc[:0])) == 0
+    assert drawn(plots.plot_duplicates(folder, find_duplicates(table.iloc[:1]))) == 0
+    titles = [part.get_suptitle() for part in plots.plot_samples(folder, table).subfigs]
+    assert titles == ["no_artifacts: 3 of 3", "artifacts: 2 of 2"]
+
+
+def test_extremes_run_from_the_lowest_to_the_highest(folder):
+    table = scan(folder)
+    captions = [ax.get_xlabel() for ax in plots.plot_extremes(folder, table, ["brightness"], n=1).axes]
+    assert captions == [f"{table['brightness'].min():.2f}", f"{table['brightness'].max():.2f}"]
+
+
+def test_balance_counts_each_class_of_each_split(folder):
+    ax = plots.plot_class_balance(scan(folder)).axes[0]
+    assert [[bar.get_width() for bar in bars] for bars in ax.containers] == [[2, 1], [1, 1]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["train\n33% artifacts", "test\n50% artifacts"]
+
+
+def test_an_empty_table_still_draws(folder):
+    table = scan(folder).iloc[:0]
+    assert drawn(plots.plot_distributions(table)) == 3
+
+
+def test_learning_curves_draw_the_columns_there_are():
+    history = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [3, 2, 1], "val_loss": [3, 2, 2.5]})
+    figure = plots.plot_learning_curves(history)
+    assert drawn(figure) == 2
+    assert [line.get_label() for line in figure.axes[0].lines] == ["training loss", "validation loss"]
+    figure = plots.plot_learning_curves(history.assign(val_macro_f1=[0.4, 0.9, 0.8], val_roc_auc=[0.5, None, 0.9]))
+    assert figure.axes[1].lines[-1].get_label() == "best epoch: 2"
+    assert drawn(figure) == 2
+
+
+def test_confusion_matrix_shows_counts_and_shares():
+    figure = plots.plot_confusion_matrix([[178, 2], [5, 15]])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["178\n98.9%", "2\n1.1%", "5\n25.0%", "15\n75.0%"]
+    assert drawn(plots.plot_confusion_matrix([[0, 0], [0, 0]])) == 1
+
+
+def test_metrics_are_drawn_with_their_intervals(scores):
+    with_intervals = plots.plot_metrics(evaluate(*scores, 0.5))
+    assert drawn(with_intervals) == 1
+    assert [text.get_text() for text in with_intervals.axes[0].texts][-3] == f"{evaluate(*scores, 0.5)['macro_f1']:.3f}"
+    without = plots.plot_metrics(evaluate([0.2], [0], 0.5, n_bootstrap=0))
+    assert len(without.axes[0].lines) < len(with_intervals.axes[0].lines)
+
+
+def test_curves_and_histogram_mark_the_threshold(scores):
+    figure = plots.plot_roc_and_precision_recall(*scores, 0.5)
+    assert drawn(figure) == 2
+    recall = (scores[0][scores[1] == 1] >= 0.5).mean()
+    assert figure.axes[0].lines[-1].get_ydata()[0] == recall
+    assert figure.axes[1].lines[-1].get_xdata()[0] == recall
+    assert drawn(plots.plot_probabilities(*scores, 0.5)) == 1
+
+
+def test_one_class_has_no_curve_but_a_figure():
+    assert drawn(plots.plot_roc_and_precision_recall([0.2, 0.9], [1, 1], 0.5)) == 2
+    assert drawn(plots.plot_probabilities([0.2, 0.9], [1, 1], 0.5)) == 1
+    assert drawn(plots.plot_probabilities([], [], 0.5)) == 1
+
+
+def test_a_gallery_holds_one_kind_of_answer_from_the_surest_on(folder):
+    predictions = scan(folder)[["path"]].assign(
+        target=[1, 0, 0, 0, 0], predicted=[1, 0, 1, 0, 0], probability=[0.8, 0.3, 0.6, 0.1, 0.2]
+    )
+    figure = plots.plot_outcome(folder, predictions, "true negative")
+    assert [ax.get_xlabel() for ax in figure.axes if ax.get_visible()] == ["0.100", "0.200", "0.300"]
+    assert drawn(figure) == 3
+    assert drawn(plots.plot_outcome(folder, predictions, "true negative", n=2)) == 2
+    assert drawn(plots.plot_outcome(folder, predictions, "false negative")) == 0
+    with pytest.raises(ValueError, match="unknown outcome 'hit'"):
+        plots.plot_outcome(folder, predictions, "hit")
+
+
+def test_drawing_leaves_no_trace_in_pyplot(scores):
+    before = dict(mpl.rcParams)
+    plots.plot_probabilities(*scores, 0.5)
+    assert dict(mpl.rcParams) == before
+    assert plt.get_fignums() == []
