@@ -1,0 +1,168 @@
+"""What a run depends on, and the recipe of each architecture."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from artifact_utils.models import BACKBONES, Weights, WeightsError, pretrained_state
+from artifact_utils.transforms import Augment
+
+Arch = Literal[
+    "auto",
+    "vgg19",
+    "efficientnet_lite0",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet50",
+    "efficientnet_b0",
+    "convnext_tiny",
+    "vit_b_16",
+]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a run depends on. None means: as the preset of the architecture has it."""
+
+    data: Path = Path("dataset")
+    """Folder made by organize_dataset.py. Where the default is missing, a demo set is built first."""
+    out: Path | None = None
+    """Run folder. Default: runs/ARCH, or runs/ARCH-2 and so on where that is taken."""
+    resume: bool = False
+    """Continue the run in --out, or the newest one in runs/, with the config it was started with."""
+    arch: Arch = "auto"
+    """Backbone. auto: VGG-19 where there is a GPU and its weights can be had, EfficientNet-Lite0 otherwise."""
+    weights: Weights = "imagenet"
+    """Where the backbone starts: imagenet, or none for a random start."""
+    frozen: float | None = None
+    """Share of the backbone, from the input on, that keeps its first weights: 0 trains all of it, 1 the head alone."""
+    image_size: int | None = None
+    """Side of the square input in pixels."""
+    epochs: int | None = None
+    """Passes over the training set. 0 evaluates the untrained model."""
+    batch_size: int | None = None
+    """Pictures in a training step."""
+    lr: float | None = None
+    """Peak learning rate of AdamW, reached after the warm-up; a cosine then takes it down to 1% of that."""
+    warmup_epochs: float = 0.5
+    """Length of the linear warm-up."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; 0 makes it plain Adam."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; a larger one is scaled down."""
+    focal_gamma: float = 2.0
+    """Focusing exponent of the focal loss; 0 makes it cross-entropy."""
+    focal_alpha: float | None = None
+    """Weight of the artifact class in [0, 1], the clean class gets the rest. None: both weigh 1."""
+    artifact_fraction: float | None = 0.5
+    """Share of artifacts among the training draws, by oversampling. None: as many as there are."""
+    augment: Augment = "heavy"
+    """Augmentation of the training pictures."""
+    validation_fraction: float = 0.2
+    """Share of the training people held out to choose the epoch and the threshold, if there is no val/ folder."""
+    patience: int = 10
+    """Epochs without a better validation macro-F1 until training stops early."""
+    seed: int = 0
+    """Of the split, the new weights, the order and the augmentation."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    workers: int | None = None
+    """Processes that augment. Default: the cores but one, at most 8."""
+    skip_broken: bool = False
+    """Go on without the pictures that cannot be read, instead of stopping before the run starts."""
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "vgg19": {"frozen": 0.0, "image_size": 224, "epochs": 30, "batch_size": 32, "lr": 1e-4},
+    "efficientnet_lite0": {"frozen": 0.25, "image_size": 192, "epochs": 6, "batch_size": 32, "lr": 1e-3},
+    "mobilenet_v2": {"frozen": 0.0, "image_size": 192, "epochs": 6, "batch_size": 32, "lr": 1e-3},
+    "resnet18": {"frozen": 0.0, "image_size": 224, "epochs": 10, "batch_size": 32, "lr": 3e-4},
+    "resnet50": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 3e-4},
+    "efficientnet_b0": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 5e-4},
+    "convnext_tiny": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 1e-4},
+    "vit_b_16": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 5e-5},
+}
+"""The recipe of each architecture: what a field of ``TrainConfig`` left at None becomes."""
+
+
+class ConfigError(ValueError):
+    """A value in the config that cannot be used."""
+
+
+def resolve(config: TrainConfig) -> TrainConfig:
+    """Fill in everything that was left to the preset, the machine or ``auto``, and check the rest.
+
+    Returns:
+        A config without None, except in ``out``, ``focal_alpha`` and ``artifact_fraction``, where None means something.
+
+    Raises:
+        ConfigError: a value is out of its range, or the device is not there.
+    """
+    device = resolve_device(config.device)
+    arch = resolve_arch(device, config.weights) if config.arch == "auto" else config.arch
+    if arch not in BACKBONES:
+        raise ConfigError(f"unknown architecture {arch!r}: choose auto or one of {', '.join(BACKBONES)}")
+    workers = max((os.cpu_count() or 1) - 1, 0) if config.workers is None else config.workers
+    preset = {name: value for name, value in PRESETS[arch].items() if getattr(config, name) is None}
+    config = replace(config, device=device, arch=arch, workers=min(workers, 8), **preset)
+    for name, low, high in RANGES:
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            flag = "--" + name.replace("_", "-")
+            raise ConfigError(f"{flag} {value} is out of range: choose a value from {low} to {high}")
+    return config
+
+
+RANGES: tuple[tuple[str, float, float], ...] = (
+    ("frozen", 0.0, 1.0),
+    ("image_size", 32, 1024),
+    ("epochs", 0, 10_000),
+    ("batch_size", 2, 4096),  # batch norm cannot learn from one picture
+    ("lr", 1e-8, 10.0),
+    ("warmup_epochs", 0.0, 1000.0),
+    ("weight_decay", 0.0, 10.0),
+    ("clip_norm", 1e-6, 1e6),
+    ("focal_gamma", 0.0, 10.0),
+    ("focal_alpha", 0.0, 1.0),
+    ("artifact_fraction", 0.01, 0.99),
+    ("validation_fraction", 0.02, 0.5),
+    ("patience", 1, 10_000),
+    ("seed", 0, 2**31 - 1),
+    ("workers", 0, 64),
+)
+
+
+def resolve_device(name: str) -> str:
+    """Turn ``auto`` into the best device there is, and make sure that a device asked for by name exists.
+
+    Raises:
+        ConfigError: no such device on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used ({reason}): leave --device out, or say cpu") from error
+    return name
+
+
+def resolve_arch(device: str, weights: Weights) -> Arch:
+    """Pick the final VGG-19 where it can be trained, else the small network that two cores can; say which and why."""
+    if not device.startswith("cuda"):
+        print(f"--arch auto: EfficientNet-Lite0, since VGG-19 takes hours to train on {device}")
+        return "efficientnet_lite0"
+    if weights == "imagenet":
+        try:
+            pretrained_state("vgg19")
+        except WeightsError as error:
+            print(f"--arch auto: EfficientNet-Lite0, since VGG-19 has no weights here: {error}")
+            return "efficientnet_lite0"
+    print(f"--arch auto: VGG-19, since there is a GPU{' and its ImageNet weights' if weights == 'imagenet' else ''}")
+    return "vgg19"

@@ -1,0 +1,45 @@
+"""Train the artifact detector, choose its threshold on held-out people, evaluate it once on the test people.
+
+python model_training.py                                     the whole run; without dataset/ on a demo set it builds
+python model_training.py --data dataset --arch vgg19         the final VGG-19, whatever the machine
+python model_training.py --arch resnet18 --epochs 5 --lr 3e-4 --seed 1 --out runs/resnet18-short
+python model_training.py --resume                            continue the newest run after Ctrl-C or a crash
+"""
+
+import sys
+
+import torch
+import tyro
+
+from artifact_utils.config import ConfigError, TrainConfig
+from artifact_utils.datasets import DataError
+from artifact_utils.demo_data import DemoDataError, ensure_dataset
+from artifact_utils.files import FileError
+from artifact_utils.models import WeightsError
+from artifact_utils.runs import RunError, TrainingInterrupted
+from artifact_utils.training import report, train
+
+
+def main() -> int:
+    config = tyro.cli(TrainConfig, description=__doc__)
+    try:
+        if not config.resume:
+            ensure_dataset(config.data)
+        print(report(train(config)))
+    except TrainingInterrupted as stop:
+        print(f"\n{stop}")
+        return 130
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on with what is already done", file=sys.stderr)
+        return 130
+    except (torch.OutOfMemoryError, MemoryError):
+        print("error: out of memory: choose a smaller --batch-size or --image-size", file=sys.stderr)
+        return 2
+    except (ConfigError, DataError, DemoDataError, FileError, RunError, WeightsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
+from artifact_utils.datasets import DataError
+from artifact_utils.models import BACKBONES, load_checkpoint
+from artifact_utils.runs import RunError, TrainingInterrupted
+from artifact_utils.training import lr_scale, report, train
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def config(dataset_folder, tmp_path):
+    """A run of seconds: small pictures, random weights, no worker processes."""
+    return TrainConfig(
+        data=dataset_folder, out=tmp_path / "run", arch="efficientnet_lite0", weights="none", image_size=32,
+        epochs=3, batch_size=8, device="cpu", workers=0, augment="light",
+    )  # fmt: skip
+
+
+def weights_of(run):
+    return load_file(run / "best.safetensors")
+
+
+def test_a_run_is_a_folder_with_everything_in_it(config):
+    rows = []
+    run = train(config, on_epoch_end=rows.append)
+    assert {file.name for file in run.iterdir()} == {
+        "config.json", "history.csv", "metrics.json", "best.safetensors", "last.pt",
+        "curves.png", "confusion_matrix.png", "predictions.csv",
+    }  # fmt: skip
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["n"] == 12
+    assert metrics["validation"]["n_artifacts"] == 2
+    assert metrics["best_epoch"] in (1, 2, 3)
+    assert pd.read_csv(run / "history.csv").epoch.tolist() == [1, 2, 3] == [row["epoch"] for row in rows]
+    predictions = pd.read_csv(run / "predictions.csv")
+    assert predictions.columns.tolist() == ["path", "group", "target", "probability", "predicted"]
+    assert predictions.path.str.startswith("test/").all()
+    assert ((predictions.probability >= metrics["threshold"]) == predictions.predicted.astype(bool)).all()
+    assert "macro F1" in report(run)
+
+
+def test_the_checkpoint_knows_its_threshold_and_metrics(config):
+    run = train(replace(config, epochs=1))
+    metrics = json.loads((run / "metrics.json").read_text())
+    _, info = load_checkpoint(run / "best.safetensors")
+    assert info.threshold == metrics["threshold"]
+    assert info.metrics["test"]["macro_f1"] == metrics["test"]["macro_f1"]
+
+
+def test_training_learns_what_can_be_seen(config):
+    run = train(replace(config, arch="mobilenet_v2", epochs=12, lr=3e-3, image_size=64, focal_gamma=0.0, patience=12))
+    history = pd.read_csv(run / "history.csv")
+    assert history.train_loss.iloc[-1] < 0.75 * history.train_loss.iloc[0]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(config, tmp_path):
+    first = weights_of(train(replace(config, epochs=1)))
+    again = weights_of(train(replace(config, epochs=1, out=tmp_path / "again")))
+    other = weights_of(train(replace(config, epochs=1, out=tmp_path / "other", seed=1)))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+class Killed(BaseException):
+    """Nobody catches it, like kill -9."""
+
+
+def test_resuming_after_a_kill_equals_running_through(config, tmp_path):
+    straight = train(config)
+
+    def kill(row):
+        if row["epoch"] == 2:
+            raise Killed
+
+    killed = replace(config, out=tmp_path / "killed")
+    with pytest.raises(Killed):
+        train(killed, on_epoch_end=kill)
+    resumed = train(TrainConfig(out=killed.out, resume=True, device="cpu", workers=0))
+    before, after = weights_of(straight), weights_of(resumed)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    states = [torch.load(run / "last.pt", weights_only=True) for run in (straight, resumed)]
+    model, resumed_model = (state["state"]["model"] for state in states)
+    assert all(torch.equal(model[name], resumed_model[name]) for name in model)
+    ignored = ["seconds"]
+    histories = [pd.read_csv(run / "history.csv").drop(columns=ignored) for run in (straight, resumed)]
+    pd.testing.assert_frame_equal(*histories)
+
+
+def test_ctrl_c_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config, tmp_path, monkeypatch):
+    straight = train(config)
+    interrupted = replace(config, out=tmp_path / "interrupted")
+    steps = []
+
+    def interrupt_in_step_six(optimizer, *args, **kwargs):
+        steps.append(None)
+        if len(steps) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(optimizer, *args, **kwargs)
+
+    original = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", interrupt_in_step_six)
+    with pytest.raises(TrainingInterrupted, match=r"stopped in epoch 2 of 3.*\n.*--resume --out .*interrupted"):
+        train(interrupted)
+    resumed = train(TrainConfig(out=interrupted.out, resume=True, device="cpu", workers=0))
+    before, after = weights_of(straight), weights_of(resumed)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_early_stopping(config):
+    run = train(replace(config, epochs=20, patience=1, lr=1e-8))
+    assert len(pd.read_csv(run / "history.csv")) < 20
+
+
+def test_no_epochs_evaluates_the_model_as_it_is(config):
+    run = train(replace(config, epochs=0))
+    assert json.loads((run / "metrics.json").read_text())["best_epoch"] == 0
+
+
+def test_a_run_folder_in_use_is_not_overwritten(config):
+    config.out.mkdir()
+    (config.out / "precious.txt").write_text("keep me")
+    with pytest.raises(RunError, match="is already in use: continue it with --resume"):
+        train(config)
+    assert [file.name for file in config.out.iterdir()] == ["precious.txt"]
+
+
+def test_a_run_that_cannot_start_leaves_nothing_behind(config):
+    with pytest.raises(DataError):
+        train(replace(config, data=Path("nowhere")))
+    assert not config.out.exists()
+
+
+def test_continuing_with_another_config_is_refused(config):
+    train(replace(config, epochs=1))
+    with pytest.raises(RunError, match=r"was started with lr=.*leave --lr out"):
+        train(TrainConfig(out=config.out, resume=True, lr=0.5))
+
+
+def test_a_damaged_state_is_reported(config):
+    train(replace(config, epochs=1))
+    (config.out / "metrics.json").unlink()
+    (config.out / "last.pt").write_bytes(b"not a state")
+    with pytest.raises(RunError, match=r"last.pt cannot be read"):
+        train(TrainConfig(out=config.out, resume=True, device="cpu", workers=0))
+
+
+def test_presets_cover_every_backbone_and_fill_what_is_left_open():
+    assert set(PRESETS) == set(BACKBONES)
+    resolved = resolve(TrainConfig(arch="vgg19", device="cpu", batch_size=4))
+    assert (resolved.batch_size, resolved.lr) == (4, PRESETS["vgg19"]["lr"])
+
+
+def test_auto_takes_the_small_network_without_a_gpu_and_says_why(capsys):
+    assert resolve(TrainConfig(device="cpu")).arch == "efficientnet_lite0"
+    assert "EfficientNet-Lite0, since VGG-19 takes hours" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": -1}, "--epochs -1 is out of range"),
+        ({"batch_size": 1}, "--batch-size 1 is out of range"),
+        ({"lr": float("nan")}, "--lr nan is out of range"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
+        ({"device": "toaster"}, "device 'toaster' cannot be used"),
+    ],
+)
+def test_values_out_of_range_are_named(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve(TrainConfig(**{"device": "cpu", **arguments}))
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    scale = [lr_scale(step, 100, 10) for step in range(100)]
+    assert scale[0] < scale[5] < scale[10] == pytest.approx(1.0)
+    assert all(later < earlier for earlier, later in itertools.pairwise(scale[10:]))
+    assert scale[-1] == pytest.approx(0.01, abs=0.01)
+
+
+def start(config, *arguments):
+    command = [sys.executable, str(ROOT / "model_training.py"), *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, cwd=config.out.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+SMALL = ("--arch", "efficientnet_lite0", "--weights", "none", "--image-size", 32, "--batch-size", 8, "--workers", 1)
+
+
+def test_the_script_survives_a_real_kill(config, tmp_path):
+    straight = train(config)
+    arguments = ("--data", config.data, "--augment", "light", "--epochs", 3, "--device", "cpu", *SMALL)
+    process = start(config, "--out", "killed", *arguments)
+    while not (tmp_path / "killed" / "last.pt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    process = start(config, "--resume", "--out", "killed", "--device", "cpu")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "macro F1" in output
+    before, after = weights_of(straight), weights_of(tmp_path / "killed")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_script_reports_bad_input_in_a_line_and_exits_with_two(config, tmp_path):
+    broken = shutil.copytree(config.data, tmp_path / "broken")
+    (broken / "train" / "artifacts" / "image_00000_1.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    process = start(config, "--data", broken, "--out", "run", *SMALL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "image_00000_1.png" in errors
+    assert "--skip-broken" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "run").exists()
