@@ -1,0 +1,332 @@
+"""Scoring a whole folder into a table, going on where it was stopped, and moving the flagged pictures away."""
+
+import contextlib
+import csv
+import hashlib
+import heapq
+import json
+import os
+import time
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from tqdm.auto import tqdm
+
+from artifact_utils.detector import Detector
+from artifact_utils.files import FileError, move_file, read_csv, write_csv, write_json
+from artifact_utils.images import IMAGE_SUFFIXES, ImageError, load_image
+from artifact_utils.runs import newest_run
+
+MOVED, MOVED_COLUMNS = "moved.csv", ("source", "destination")
+COLUMNS = ("path", "probability", "flagged", "reason")
+FLUSH_EVERY = 64  # rows: what a kill can cost
+TILE, CAPTION, TILE_COLUMNS, N_WORST = 256, 20, 6, 24  # of the contact sheet, in pixels and pictures
+PICTURE_SUFFIXES = frozenset({*IMAGE_SUFFIXES, ".jfif", ".gif", ".tif", ".tiff", ".avif", ".heic"})
+"""Files that are meant to be pictures. What cannot be read of them is listed with its reason, other files are not."""
+
+
+class FilterError(FileError):
+    """A folder that cannot be scored, or flagged pictures that cannot be moved, as asked."""
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """What to score with which model, and what to do with the result."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of portraits, nested or not."""
+    run: Path | None = None
+    """Run folder or .safetensors file of the model. Default: the newest run in runs/."""
+    scores: Path = Path("scores.csv")
+    """Table to write; the contact sheet of the worst goes beside it as .jpg."""
+    threshold: float | None = None
+    """Flag from this probability on, instead of the threshold that the run has chosen."""
+    move_flagged: Path | None = None
+    """Folder to move the flagged pictures to."""
+    undo: bool = False
+    """Put back what --move-flagged has moved there."""
+    batch_size: int = 32
+    """Pictures that the network scores at once."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a scoring came to."""
+
+    n: int
+    """Pictures in the table."""
+    flagged: int
+    unreadable: int
+    new: int
+    """Of them scored just now; the others were in the table already."""
+    seconds: float
+    threshold: float
+
+    def describe(self, config: FilterConfig) -> str:
+        """Two lines for people: what was found, and where it lies."""
+        speed = f" ({self.new / self.seconds:.0f} img/s)" if self.new else ""
+        return (
+            f"{self.n} pictures, {self.new} of them new{speed}: "
+            f"{self.flagged} flagged at {self.threshold:.3f} and above, {self.unreadable} unreadable\n"
+            f"{config.scores} has the scores, {config.scores.with_suffix('.jpg')} the worst"
+        )
+
+
+def score_folder(config: FilterConfig) -> Summary:
+    """Score every picture below ``config.folder`` into ``config.scores``, in rows of ``COLUMNS``.
+
+    Rows of an earlier, perhaps interrupted, scoring of the same folder with the same model are kept as long as their
+    file has not changed since; only their ``flagged`` is brought up to date with the threshold. The contact sheet of
+    the pictures that look worst lies beside the table, as ``.jpg``.
+
+    Raises:
+        FilterError: no such folder, or the table belongs to another folder or model.
+        CheckpointError, ConfigError: as ``Detector.load``.
+    """
+    folder, scores = config.folder, config.scores
+    if not folder.is_dir():
+        raise FilterError(f"no folder {folder}: name a folder of portraits")
+    run = config.run or newest_run(holding="best.safetensors")
+    detector = Detector.load(run, threshold=config.threshold, device=config.device)
+
+    started, state_file = time.time(), scores.with_suffix(".json")
+    identity = {"folder": str(folder.resolve()), "model": _model_digest(run)}
+    since = _scored_since(scores, state_file, identity)
+    scores.parent.mkdir(parents=True, exist_ok=True)
+    tally = _Tally(detector.threshold)
+    known = _refresh(scores, folder, since, tally)
+    write_json(state_file, {**identity, "started": since if len(known) else started})
+
+    new_files = (file for file in _pictures(folder, config.move_flagged) if not known.has(_relative(file, folder)))
+    n_known = tally.n
+    with (
+        scores.open("a", newline="", encoding="utf-8", errors="surrogateescape") as table,
+        tqdm(detector.predict_files(new_files, batch_size=config.batch_size), "score", unit="img") as predictions,
+    ):
+        writer = csv.writer(table, lineterminator="\n")
+        for file, outcome in predictions:
+            if isinstance(outcome, ImageError):
+                probability, reason = "", outcome.reason
+            else:
+                probability, reason = str(outcome.probability), ""
+            writer.writerow(tally.add(_relative(file, folder), probability, reason))
+            if tally.n % FLUSH_EVERY == 0:
+                table.flush()
+    _contact_sheet(folder, tally.worst(), detector.threshold).save(scores.with_suffix(".jpg"), quality=90)
+    return Summary(tally.n, tally.flagged, tally.unreadable, tally.n - n_known, time.time() - started, tally.threshold)
+
+
+def move_flagged(config: FilterConfig) -> int:
+    """Move what the table flags to ``config.move_flagged``, in the same subfolders; return how many were moved.
+
+    ``moved.csv`` there says where everything came from; it is written before the first picture is touched, so a kill
+    loses nothing and ``undo_move`` works at any time.
+
+    Raises:
+        FilterError: a picture of that name is there already; nothing was moved then.
+    """
+    target = _known_target(config)
+    flagged = [row["path"] for row in read_csv(config.scores, COLUMNS) if row["flagged"] == "1"]
+    pairs = [(config.folder / path, target / path) for path in flagged if (config.folder / path).is_file()]
+    for source, destination in pairs:
+        if destination.exists():
+            raise FilterError(f"{destination} exists already, {source} was not moved: choose another --move-flagged")
+    earlier = _read_moved(target)
+    paths = {destination: source.absolute() for source, destination in [*earlier, *pairs]}
+    if paths:
+        target.mkdir(parents=True, exist_ok=True)
+        write_csv(target / MOVED, MOVED_COLUMNS, [(source, path.relative_to(target)) for path, source in paths.items()])
+    for source, destination in tqdm(pairs, "move", unit="img"):
+        move_file(source, destination)
+    return len(pairs)
+
+
+def undo_move(config: FilterConfig) -> int:
+    """Put everything that ``moved.csv`` lists back where it came from; return how many pictures were put back.
+
+    Raises:
+        FilterError: nothing was ever moved there, or another picture is in the way; that one stays where it is.
+    """
+    target = _known_target(config)
+    pairs = _read_moved(target)
+    if not pairs:
+        raise FilterError(f"no {target / MOVED}: nothing was moved there")
+    moved = [(source, destination) for source, destination in pairs if destination.is_file()]
+    blocked = [source for source, _ in moved if source.exists()]
+    for source, destination in tqdm([pair for pair in moved if pair[0] not in blocked], "put back", unit="img"):
+        move_file(destination, source)
+    if blocked:
+        raise FilterError(f"{blocked[0]} and {len(blocked) - 1} more exist again: theirs stay in {target}")
+    (target / MOVED).unlink()
+    for folder in sorted({destination.parent for _, destination in pairs}, key=lambda path: -len(path.parts)):
+        _remove_empty(folder, target)
+    return len(moved)
+
+
+class _Tally:
+    """Counts, and the worst pictures, of any number of rows."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.n = self.flagged = self.unreadable = 0
+        self._heap: list[tuple[float, str]] = []
+
+    def add(self, path: str, probability: str, reason: str) -> tuple[str, str, str, str]:
+        """Count one picture and return its row."""
+        self.n += 1
+        if not probability:
+            self.unreadable += 1
+            return path, "", "", reason
+        value = float(probability)
+        flagged = value >= self.threshold
+        self.flagged += flagged
+        heapq.heappush(self._heap, (value, path))
+        if len(self._heap) > N_WORST:
+            heapq.heappop(self._heap)
+        return path, probability, str(int(flagged)), ""
+
+    def worst(self) -> list[tuple[float, str]]:
+        return sorted(self._heap, reverse=True)
+
+
+class _PathSet:
+    """Which paths are known, in eight bytes each: a table can have millions of rows."""
+
+    def __init__(self, digests: array) -> None:  # type: ignore[type-arg]
+        self._digests = np.sort(np.frombuffer(digests, dtype=np.uint64)) if len(digests) else np.empty(0, np.uint64)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    @staticmethod
+    def digest(path: str) -> int:
+        name = path.encode("utf-8", errors="surrogateescape")
+        return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+
+    def has(self, path: str) -> bool:
+        digest = np.uint64(self.digest(path))
+        place = np.searchsorted(self._digests, digest)
+        return bool(place < len(self._digests) and self._digests[place] == digest)
+
+
+def _refresh(scores: Path, folder: Path, since: float, tally: _Tally) -> _PathSet:
+    """Write the table anew with the rows that still hold: of whole lines, of files unchanged since they were scored."""
+    digests = array("Q")
+    temporary = scores.with_name(scores.name + ".tmp")
+    with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as table:
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for path, probability, _, reason in _whole_rows(scores):
+            try:
+                unchanged = (folder / path).stat().st_ctime < since
+            except (OSError, ValueError):
+                continue  # it is gone, or cannot be seen: the walk will tell
+            if unchanged:
+                writer.writerow(tally.add(path, probability, reason))
+                digests.append(_PathSet.digest(path))
+    temporary.replace(scores)
+    return _PathSet(digests)
+
+
+def _whole_rows(scores: Path) -> Iterator[list[str]]:
+    if not scores.exists():
+        return
+    with scores.open(newline="", encoding="utf-8", errors="surrogateescape") as table:
+        previous: list[str] | None = None
+        for row in csv.reader(table):
+            if previous is not None and len(previous) == len(COLUMNS):
+                yield previous
+            previous = None if row == list(COLUMNS) else row
+        # the last line may have been cut off by a kill, in the middle of a number: it is scored again
+
+
+def _scored_since(scores: Path, state_file: Path, identity: dict[str, str]) -> float:
+    """When the scoring that the table holds began, in seconds since the epoch; 0 where there is no table.
+
+    Raises:
+        FilterError: the table is of another folder or model, or not ours.
+    """
+    if not scores.exists():
+        return 0.0
+    way_out = f"name another table with --scores, or remove {scores}"
+    try:
+        state = json.loads(state_file.read_text())
+        since = float(state["started"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FilterError(f"{scores} exists, but {state_file} does not say what it belongs to: {way_out}") from error
+    for name in ("folder", "model"):
+        if state.get(name) != identity[name]:
+            raise FilterError(f"{scores} belongs to another {name}: {way_out}")
+    return since
+
+
+def _pictures(folder: Path, leave_out: Path | None) -> Iterator[Path]:
+    """Every file below the folder whose suffix is a picture's; links to folders are not followed."""
+    skip = leave_out.resolve() if leave_out else None
+    for parent, folders, _ in os.walk(folder, onerror=_complain):
+        folders[:] = sorted(name for name in folders if Path(parent, name).resolve() != skip)
+        with os.scandir(parent) as entries:
+            for entry in entries:
+                if not entry.is_dir() and Path(entry.name).suffix.lower() in PICTURE_SUFFIXES:
+                    yield Path(entry.path)
+
+
+def _complain(error: OSError) -> None:
+    tqdm.write(f"left out {error.filename}: {error.strerror}")
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix()
+
+
+def _model_digest(run: Path) -> str:
+    file = run / "best.safetensors" if run.is_dir() else run
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _known_target(config: FilterConfig) -> Path:
+    if config.move_flagged is None:
+        raise FilterError("--undo needs to know what to undo: name the folder with --move-flagged")
+    return config.move_flagged
+
+
+def _read_moved(target: Path) -> list[tuple[Path, Path]]:
+    """Where every picture came from and where it was to go."""
+    return [(Path(row["source"]), target / row["destination"]) for row in read_csv(target / MOVED, MOVED_COLUMNS)]
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder and those above it, up to and with ``top``, as long as they are empty."""
+    while folder == top or top in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _contact_sheet(folder: Path, worst: list[tuple[float, str]], threshold: float) -> Image.Image:
+    """A grid of the pictures that look worst, each with its probability, orange where it is flagged."""
+    shown = []
+    for probability, path in worst:
+        with contextlib.suppress(ImageError):  # it was readable when it was scored, and may have gone since
+            shown.append((probability, path, load_image(folder / path, min_side=TILE)))
+    rows = max(1, -(-len(shown) // TILE_COLUMNS))
+    columns = min(max(len(shown), 1), TILE_COLUMNS)
+    sheet = Image.new("RGB", (columns * TILE, rows * (TILE + CAPTION)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for i, (probability, path, image) in enumerate(shown):
+        x, y = i % TILE_COLUMNS * TILE, i // TILE_COLUMNS * (TILE + CAPTION)
+        tile = ImageOps.pad(image, (TILE - 4, TILE - 4), color="white")
+        sheet.paste(tile, (x + 2, y + 2))
+        name = path.rpartition("/")[2].encode("ascii", "replace").decode()
+        colour = "#D55E00" if probability >= threshold else "#666666"
+        draw.text((x + 4, y + TILE + 1), f"{probability:.3f}  {name[:24]}", fill=colour, font=font)
+    return sheet
