@@ -59,6 +59,8 @@ class TrainConfig:
     """Weight of the artifact class in [0, 1], the clean class gets the rest. None: both weigh 1."""
     artifact_fraction: float | None = 0.5
     """Share of artifacts among the training draws, by oversampling. None: as many as there are."""
+    synthetic_fraction: float = 0.7
+    """Share of those artifacts that is made on the spot on clean training pictures; the others are repeated ones."""
     augment: Augment = "heavy"
     """Augmentation of the training pictures."""
     validation_fraction: float = 0.2
@@ -77,8 +79,8 @@ class TrainConfig:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "vgg19": {"frozen": 0.0, "image_size": 224, "epochs": 30, "batch_size": 32, "lr": 1e-4},
-    "efficientnet_lite0": {"frozen": 0.25, "image_size": 192, "epochs": 6, "batch_size": 32, "lr": 1e-3},
-    "mobilenet_v2": {"frozen": 0.0, "image_size": 192, "epochs": 6, "batch_size": 32, "lr": 1e-3},
+    "efficientnet_lite0": {"frozen": 0.4, "image_size": 160, "epochs": 5, "batch_size": 32, "lr": 1e-3},
+    "mobilenet_v2": {"frozen": 0.25, "image_size": 160, "epochs": 5, "batch_size": 32, "lr": 1e-3},
     "resnet18": {"frozen": 0.0, "image_size": 224, "epochs": 10, "batch_size": 32, "lr": 3e-4},
     "resnet50": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 3e-4},
     "efficientnet_b0": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 5e-4},
@@ -128,6 +130,7 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("focal_gamma", 0.0, 10.0),
     ("focal_alpha", 0.0, 1.0),
     ("artifact_fraction", 0.01, 0.99),
+    ("synthetic_fraction", 0.0, 1.0),
     ("validation_fraction", 0.02, 0.5),
     ("patience", 1, 10_000),
     ("seed", 0, 2**31 - 1),

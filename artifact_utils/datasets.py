@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold
@@ -19,6 +20,7 @@ from tqdm.auto import tqdm
 
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, load_image
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
+from artifact_utils.synthesis import inject
 from artifact_utils.transforms import Augment, build_transforms, to_square
 
 CACHE_BYTES = 2 * 1024**3  # decoded pictures kept in memory; a larger set is decoded again every epoch
@@ -115,10 +117,12 @@ def _group_names(portraits: Sequence[Portrait]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Draw:
-    """Which picture, and the seed of its augmentation: what a sampler hands to ``ArtifactDataset``."""
+    """What a sampler hands to ``ArtifactDataset``: which picture, the seed of all that is random about it, and whether
+    it is to be given an artifact first."""
 
     index: int
     seed: int
+    inject: bool = False
 
 
 class ArtifactDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -158,12 +162,16 @@ class ArtifactDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.portraits)
 
     def __getitem__(self, draw: Draw | int) -> tuple[Tensor, Tensor]:
-        """The picture and its label; a ``Draw`` also fixes the augmentation, whichever process asks for it."""
+        """The picture and its label; what a ``Draw`` gives is the same whichever process asks for it."""
         if isinstance(draw, int):
             return self.transform(self._square(draw)), self.targets[draw]
+        square, target = self._square(draw.index), self.targets[draw.index]
+        if draw.inject:
+            changed = inject(square.permute(1, 2, 0).numpy(), np.random.default_rng(draw.seed)).image
+            square, target = torch.from_numpy(changed).permute(2, 0, 1), torch.tensor(ARTIFACT)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(draw.seed)
-            return self.transform(self._square(draw.index)), self.targets[draw.index]
+            return self.transform(square), target
 
     def _square(self, index: int) -> Tensor:
         return self.pixels[index] if self.pixels is not None else decode(self.portraits[index].path, self.image_size)
@@ -216,13 +224,27 @@ class EpochSampler(Sampler[Draw]):
         targets: (N,) class numbers.
         artifact_fraction: share of artifacts among the draws; the rare class is repeated, each time with another
             augmentation, and the common one drawn without repetition. None: every picture once.
-        seed: of the order and of the augmentations.
+        synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures of
+            the same epoch; each follows its original.
+        seed: of the order, the augmentations and the artifacts that are made.
     """
 
-    def __init__(self, targets: np.ndarray, *, artifact_fraction: float | None = 0.5, seed: int = 0) -> None:
+    def __init__(
+        self,
+        targets: np.ndarray,
+        *,
+        artifact_fraction: float | None = 0.5,
+        synthetic_fraction: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         if artifact_fraction is not None and not 0.0 < artifact_fraction < 1.0:
             raise ValueError(f"artifact fraction {artifact_fraction} is out of range: choose one in (0, 1), or None")
-        self.targets, self.artifact_fraction, self.seed = np.asarray(targets), artifact_fraction, seed
+        if not 0.0 <= synthetic_fraction <= 1.0:
+            raise ValueError(f"synthetic fraction {synthetic_fraction} is out of range: choose one in [0, 1]")
+        if artifact_fraction is not None and len(np.unique(targets)) < 2:
+            raise ValueError("cannot balance one class: the targets hold only the other")
+        self.targets, self.seed = np.asarray(targets), seed
+        self.artifact_fraction, self.synthetic_fraction = artifact_fraction, synthetic_fraction
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
@@ -234,19 +256,27 @@ class EpochSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = self._order(rng)
-        seeds = rng.integers(2**63, size=len(order))
-        for index, seed in zip(order[self.start :], seeds[self.start :], strict=True):
-            yield Draw(int(index), int(seed))
+        draws = self._choose(rng)
+        seeds = rng.integers(2**63, size=len(draws))
+        for (index, injected), seed in list(zip(draws, seeds, strict=True))[self.start :]:
+            yield Draw(int(index), int(seed), bool(injected))
 
-    def _order(self, rng: np.random.Generator) -> np.ndarray:
+    def _choose(self, rng: np.random.Generator) -> np.ndarray:
+        """The pictures of the epoch in order, and which of them are given an artifact: (N, 2)."""
         n = len(self.targets)
         if self.artifact_fraction is None:
-            return rng.permutation(n)
+            return np.column_stack([rng.permutation(n), np.zeros(n, dtype=int)])
         n_artifacts = round(n * self.artifact_fraction)
-        artifacts = _cycle(np.flatnonzero(self.targets == ARTIFACT), n_artifacts, rng)
+        n_made = round(n_artifacts * self.synthetic_fraction)
         clean = _cycle(np.flatnonzero(self.targets != ARTIFACT), n - n_artifacts, rng)
-        return rng.permutation(np.concatenate([artifacts, clean]))
+        found = _cycle(np.flatnonzero(self.targets == ARTIFACT), n_artifacts - n_made, rng)
+        made = np.resize(clean, n_made)
+        # A made one comes right after the clean picture it is made on, so that in their batch only the fault differs.
+        place = rng.permutation(len(clean) + len(found))
+        places = np.concatenate([place, np.resize(place[: len(clean)], n_made)])
+        injected = np.arange(n) >= n - n_made
+        draws = np.column_stack([np.concatenate([clean, found, made]), injected])
+        return draws[np.argsort(places, kind="stable")]
 
 
 def _cycle(indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -273,6 +303,7 @@ def build_loaders(
     batch_size: int = 32,
     augment: Augment = "heavy",
     artifact_fraction: float | None = 0.5,
+    synthetic_fraction: float = 0.0,
     validation_fraction: float = 0.2,
     seed: int = 0,
     workers: int = 0,
@@ -286,7 +317,7 @@ def build_loaders(
         image_size, mean, std: what the model reads.
         batch_size: of training; evaluation takes twice as many, it keeps no gradients.
         augment: of training only.
-        artifact_fraction: share of artifacts in the training draws, None for the natural share.
+        artifact_fraction, synthetic_fraction: of the training draws, see ``EpochSampler``.
         validation_fraction: share of the training pictures to validate on, if there is no ``val/``.
         seed: of split, order and augmentation.
         workers: processes that augment; 0 does it in this one.
@@ -318,24 +349,28 @@ def build_loaders(
 
     def loader(name: str) -> DataLoader[tuple[Tensor, Tensor]]:
         dataset, train = datasets[name], name == "train"
-        sampler = (
-            EpochSampler(dataset.targets.numpy(), artifact_fraction=artifact_fraction, seed=seed) if train else None
+        sampler = EpochSampler(
+            dataset.targets.numpy(),
+            artifact_fraction=artifact_fraction,
+            synthetic_fraction=synthetic_fraction,
+            seed=seed,
         )
         return DataLoader(
             dataset,
             batch_size=min(batch_size, len(dataset)) if train else 2 * batch_size,
-            sampler=sampler,
+            sampler=sampler if train else None,
             drop_last=train,  # batch norm cannot learn from a last batch of one
             num_workers=workers if train else 0,
             pin_memory=pin_memory,
             generator=torch.Generator(),  # its own, so that going on in mid-epoch finds the global one as it was left
-            worker_init_fn=_leave_signals_to_the_parent,
+            worker_init_fn=_set_up_worker,
         )
 
     return Loaders(loader("train"), loader("validation"), loader("test") if "test" in datasets else None)
 
 
-def _leave_signals_to_the_parent(worker: int) -> None:
+def _set_up_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # the cores are taken by the other workers and the network
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

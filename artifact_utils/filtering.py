@@ -236,15 +236,20 @@ def _refresh(scores: Path, folder: Path, since: float, tally: _Tally) -> _PathSe
 
 
 def _whole_rows(scores: Path) -> Iterator[list[str]]:
+    """The rows of the table, without a last one that a kill has cut off."""
     if not scores.exists():
         return
+    with scores.open("rb") as file:
+        file.seek(max(0, scores.stat().st_size - 1))
+        is_whole = file.read() == b"\n"
     with scores.open(newline="", encoding="utf-8", errors="surrogateescape") as table:
-        previous: list[str] | None = None
-        for row in csv.reader(table):
-            if previous is not None and len(previous) == len(COLUMNS):
-                yield previous
-            previous = None if row == list(COLUMNS) else row
-        # the last line may have been cut off by a kill, in the middle of a number: it is scored again
+        rows = csv.reader(table)
+        row = next(rows, None)
+        while row is not None:
+            following = next(rows, None)
+            if len(row) == len(COLUMNS) and row != list(COLUMNS) and (is_whole or following is not None):
+                yield row
+            row = following
 
 
 def _scored_since(scores: Path, state_file: Path, identity: dict[str, str]) -> float:

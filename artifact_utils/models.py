@@ -70,6 +70,12 @@ def _efficientnet_lite0(image_size: int) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.1  # the package's 0.01 is for runs of 300,000 steps, not of a few hundred
+        elif isinstance(module, nn.ReLU6):
+            module.inplace = True
+        elif isinstance(module, nn.Conv2d) and isinstance(module.static_padding, nn.ZeroPad2d):
+            left, right, top, bottom = module.static_padding.padding
+            if left == right == top == bottom:  # the convolution itself pads for free; the same numbers come out
+                module.padding, module.static_padding = (left, top), nn.Identity()
     return network
 
 

@@ -195,7 +195,8 @@ def plot_duplicates(folder: str | Path, duplicates: pd.DataFrame, *, n: int = 6)
     for number, (_, row) in enumerate(best.drop_duplicates("group").head(n).iterrows(), 1):
         other = rows.loc[row["closest"]]
         pairs += [row, other]
-        difference = "same bytes" if row["kind"] == "exact" else f"{row['distance']} bits apart"
+        bits = f"{row['distance']} bit{'' if row['distance'] == 1 else 's'} apart"
+        difference = "same bytes" if row["kind"] == "exact" else bits
         captions += [f"pair {number}: {row['split']}\n ", f"pair {number}: {other['split']}\n{difference}"]
     paths = [Path(folder) / row["path"] for row in pairs]
     colours = [COLOURS.get(row["class_name"], _GREY) for row in pairs]

@@ -260,6 +260,7 @@ def load_data(config: TrainConfig) -> Loaders:
         batch_size=_known(config.batch_size),
         augment=config.augment,
         artifact_fraction=config.artifact_fraction,
+        synthetic_fraction=config.synthetic_fraction,
         validation_fraction=config.validation_fraction,
         seed=config.seed,
         workers=_known(config.workers),

@@ -1,5 +1,6 @@
 """From a picture to the tensor that a model reads: the same geometry for training, evaluation and use."""
 
+import io
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,6 +27,29 @@ def to_square(image: Image.Image, image_size: int) -> torch.Tensor:
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # a copy: PIL's buffer is read-only
 
 
+class JpegRoundTrip(torch.nn.Module):
+    """Compress and decompress with a random quality, so that no class can be told by its codec.
+
+    Args:
+        qualities: lowest and highest JPEG quality, 1 to 95.
+        p: share of the pictures that it touches.
+    """
+
+    def __init__(self, qualities: tuple[int, int], p: float) -> None:
+        super().__init__()
+        self.qualities, self.p = qualities, p
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:  # (3, H, W) uint8 -> the same
+        if torch.rand(()) >= self.p:
+            return image
+        low, high = self.qualities
+        coded = io.BytesIO()
+        Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(
+            coded, "JPEG", quality=int(torch.randint(low, high + 1, ()))
+        )
+        return torch.from_numpy(np.array(Image.open(coded))).permute(2, 0, 1).to(image.device)
+
+
 def build_transforms(mean: Sequence[float], std: Sequence[float], *, augment: Augment = "none") -> v2.Transform:
     """Transforms from a square uint8 picture to what the model reads.
 
@@ -34,7 +58,7 @@ def build_transforms(mean: Sequence[float], std: Sequence[float], *, augment: Au
     Args:
         mean, std: per channel, for values in [0, 1].
         augment: "none"; "light": mirror, slight shift and brightness; "heavy": also rotation, zoom, shear, contrast,
-            saturation, hue, blur and grain-like sharpness.
+            saturation, hue, a slight blur and JPEG.
 
     Returns:
         A transform from uint8 (..., 3, H, W) on any device to float32 of the same shape.
@@ -61,9 +85,10 @@ def build_transforms(mean: Sequence[float], std: Sequence[float], *, augment: Au
                 interpolation=InterpolationMode.BILINEAR,
                 fill=fill,
             ),
+            JpegRoundTrip((40, 95), p=0.5),
             v2.ColorJitter(brightness=0.25, contrast=0.25, saturation=0.25),
-            v2.RandomApply([v2.ColorJitter(hue=0.03)], p=0.2),
-            v2.RandomApply([v2.GaussianBlur(3, sigma=(0.1, 1.0))], p=0.15),
+            v2.RandomApply([v2.ColorJitter(hue=0.03)], p=0.1),
+            v2.RandomApply([v2.GaussianBlur(3, sigma=(0.1, 1.0))], p=0.1),
         ]
     elif augment != "none":
         raise ValueError(f"unknown augmentation {augment!r}: choose none, light or heavy")

@@ -115,6 +115,28 @@ def test_oversampling_balances_the_classes_and_repeats_nothing_needlessly():
     assert len({draw.seed for draw in draws}) == 100
 
 
+def test_artifacts_made_on_the_spot_replace_repeated_ones_and_sit_on_clean_pictures():
+    targets = np.array([0] * 90 + [1] * 10)
+    draws = list(EpochSampler(targets, artifact_fraction=0.5, synthetic_fraction=0.6))
+    made = [draw for draw in draws if draw.inject]
+    assert len(draws) == 100
+    assert len(made) == 30
+    assert all(targets[draw.index] == 0 for draw in made)
+    assert all(draws[i - 1].index == draw.index for i, draw in enumerate(draws) if draw.inject)
+    assert sum(targets[draw.index] for draw in draws) == 20
+
+
+def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(dataset_folder):
+    dataset = ArtifactDataset(list_portraits(dataset_folder, "train"), 32, build_transforms(HALF, HALF))
+    before = dataset.pixels.clone()
+    clean, target = dataset[Draw(0, 5)]
+    made, made_target = dataset[Draw(0, 5, inject=True)]
+    assert (target, made_target) == (0, 1)
+    assert not torch.equal(clean, made)
+    assert torch.equal(made, dataset[Draw(0, 5, inject=True)][0])
+    assert torch.equal(dataset.pixels, before)
+
+
 def test_without_oversampling_every_picture_comes_once():
     draws = list(EpochSampler(np.array([0, 0, 0, 1]), artifact_fraction=None))
     assert sorted(draw.index for draw in draws) == [0, 1, 2, 3]

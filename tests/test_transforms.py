@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from artifact_utils.transforms import PAD_COLOUR, build_transforms, to_square
+from artifact_utils.transforms import PAD_COLOUR, JpegRoundTrip, build_transforms, to_square
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -48,3 +48,12 @@ def test_augmentation_leaves_the_cached_picture_alone():
 def test_unknown_augmentation():
     with pytest.raises(ValueError, match="unknown augmentation 'extreme'"):
         build_transforms(HALF, HALF, augment="extreme")
+
+
+def test_the_jpeg_round_trip_changes_pixels_a_little_and_only_as_often_as_asked():
+    square = to_square(Image.effect_noise((64, 64), 40).convert("RGB"), 64)
+    coded = JpegRoundTrip((40, 40), p=1.0)(square)
+    assert coded.shape == square.shape
+    assert coded.dtype == torch.uint8
+    assert 0 < (coded.float() - square.float()).abs().mean() < 20
+    assert JpegRoundTrip((40, 40), p=0.0)(square) is square

@@ -1,0 +1,66 @@
+import hashlib
+
+import pytest
+
+from artifact_utils.files import PART, FileError, file_digest, move_file, read_csv, write_bytes, write_csv
+
+
+def test_a_move_keeps_the_content_and_makes_the_folder(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"picture")
+    move_file(tmp_path / "a.png", tmp_path / "deep" / "er" / "a.png")
+    assert (tmp_path / "deep" / "er" / "a.png").read_bytes() == b"picture"
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_move_never_overwrites(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"picture")
+    (tmp_path / "b.png").write_bytes(b"another")
+    with pytest.raises(FileError, match=r"b\.png.* came up meanwhile"):
+        move_file(tmp_path / "a.png", tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == b"picture"
+    assert (tmp_path / "b.png").read_bytes() == b"another"
+
+
+def test_a_move_killed_between_placing_and_removing_is_finished_by_the_next(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"picture")
+    (tmp_path / "b.png").write_bytes(b"picture")
+    move_file(tmp_path / "a.png", tmp_path / "b.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["b.png"]
+
+
+def test_moving_what_is_gone(tmp_path):
+    with pytest.raises(FileError, match="is gone"):
+        move_file(tmp_path / "a.png", tmp_path / "b.png")
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "scores.json"
+    write_bytes(target, b"old")
+
+    def disk_full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("artifact_utils.files.os.fsync", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert not (tmp_path / PART).exists()
+
+
+def test_tables_take_any_name_and_stay_untouched_when_nothing_changed(tmp_path):
+    table = tmp_path / "table.csv"
+    rows = [("a,\n'b'.png", "1"), ("stray \udcff byte.png", "2")]
+    write_csv(table, ("path", "n"), rows)
+    before = table.stat().st_mtime_ns
+    write_csv(table, ("path", "n"), rows)
+    assert table.stat().st_mtime_ns == before
+    assert [tuple(row.values()) for row in read_csv(table, ("path", "n"))] == rows
+    with pytest.raises(FileError, match="is not a CSV file with the columns path,label"):
+        read_csv(table, ("path", "label"))
+
+
+def test_digests_of_a_file_of_nothing_and_of_something_else(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    assert file_digest(tmp_path / "file") == hashlib.sha256(b"x").hexdigest()
+    assert file_digest(tmp_path / "nothing") is None
+    assert file_digest(tmp_path) != hashlib.sha256(b"").hexdigest()
