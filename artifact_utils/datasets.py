@@ -1,6 +1,5 @@
 """Labelled portraits as tensors: reading the folders, splitting by person, balancing the classes, batching."""
 
-import csv
 import os
 import signal
 from collections import deque
@@ -18,9 +17,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
+from artifact_utils.files import read_csv
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, load_image
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
-from artifact_utils.synthesis import inject
+from artifact_utils.synthesis import FACE_COLUMNS, Face, inject
 from artifact_utils.transforms import Augment, build_transforms, to_square
 
 CACHE_BYTES = 2 * 1024**3  # decoded pictures kept in memory; a larger set is decoded again every epoch
@@ -33,23 +33,30 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Portrait:
-    """One labelled file; ``group`` is the person (or the prompt family) it shows, empty where nobody said."""
+    """One labelled file.
+
+    ``group`` is the person (or the prompt family) it shows, empty where nobody said; ``face`` holds the points of
+    ``synthesis.Face`` as ten numbers, x and y as shares of the width and the height, empty where nobody said.
+    """
 
     path: Path
     label: int
     group: str = ""
+    face: tuple[float, ...] = ()
 
 
 def list_portraits(root: Path, split: str) -> list[Portrait]:
     """List ``root/split/{artifacts,no_artifacts}/*`` in the order of the names.
 
     The label comes from the folder's name, never from its place in the alphabet. Groups come from
-    ``root/manifest.csv``, which ``organize_dataset.py`` writes.
+    ``root/manifest.csv``, which ``organize_dataset.py`` writes, and the place of the face from ``root/faces.csv``, if
+    there is one: it tells made artifacts where to sit.
 
     Raises:
         DataError: a folder is missing, or a class is empty.
     """
-    groups = _read_groups(root)
+    groups = {row["path"]: row["group"] for row in read_csv(root / "manifest.csv", ("path", "group"))}
+    faces = read_faces(root / "faces.csv")
     portraits = []
     for label, class_name in enumerate(CLASS_NAMES):
         folder = root / split / class_name
@@ -58,16 +65,23 @@ def list_portraits(root: Path, split: str) -> list[Portrait]:
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
         if not files:
             raise DataError(f"no pictures in {folder}: both classes are needed to train and to evaluate")
-        portraits += [Portrait(file, label, groups.get(file.relative_to(root).as_posix(), "")) for file in files]
+        for file in files:
+            name = file.relative_to(root).as_posix()
+            portraits.append(Portrait(file, label, groups.get(name, ""), faces.get(name, ())))
     return portraits
 
 
-def _read_groups(root: Path) -> dict[str, str]:
-    manifest = root / "manifest.csv"
-    if not manifest.is_file():
-        return {}
-    with manifest.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return {row["path"]: row.get("group") or "" for row in csv.DictReader(file) if row.get("path")}
+def read_faces(file: Path) -> dict[str, tuple[float, ...]]:
+    """The five points of each face by path; none if there is no such file.
+
+    Raises:
+        DataError: a row holds something else than numbers.
+    """
+    try:
+        rows = read_csv(file, ("path", *FACE_COLUMNS))
+        return {row["path"]: tuple(float(row[column]) for column in FACE_COLUMNS) for row in rows}
+    except ValueError as error:
+        raise DataError(f"{file} cannot be read ({error}): correct it, or remove it") from error
 
 
 def split_by_group(
@@ -167,7 +181,9 @@ class ArtifactDataset(Dataset[tuple[Tensor, Tensor]]):
             return self.transform(self._square(draw)), self.targets[draw]
         square, target = self._square(draw.index), self.targets[draw.index]
         if draw.inject:
-            changed = inject(square.permute(1, 2, 0).numpy(), np.random.default_rng(draw.seed)).image
+            points = np.reshape(self.portraits[draw.index].face, (-1, 2)) * self.image_size
+            face = Face(*((float(x), float(y)) for x, y in points)) if len(points) else None
+            changed = inject(square.permute(1, 2, 0).numpy(), np.random.default_rng(draw.seed), face=face).image
             square, target = torch.from_numpy(changed).permute(2, 0, 1), torch.tensor(ARTIFACT)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(draw.seed)
@@ -224,8 +240,7 @@ class EpochSampler(Sampler[Draw]):
         targets: (N,) class numbers.
         artifact_fraction: share of artifacts among the draws; the rare class is repeated, each time with another
             augmentation, and the common one drawn without repetition. None: every picture once.
-        synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures of
-            the same epoch; each follows its original.
+        synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures.
         seed: of the order, the augmentations and the artifacts that are made.
     """
 
@@ -268,15 +283,10 @@ class EpochSampler(Sampler[Draw]):
             return np.column_stack([rng.permutation(n), np.zeros(n, dtype=int)])
         n_artifacts = round(n * self.artifact_fraction)
         n_made = round(n_artifacts * self.synthetic_fraction)
-        clean = _cycle(np.flatnonzero(self.targets != ARTIFACT), n - n_artifacts, rng)
-        found = _cycle(np.flatnonzero(self.targets == ARTIFACT), n_artifacts - n_made, rng)
-        made = np.resize(clean, n_made)
-        # A made one comes right after the clean picture it is made on, so that in their batch only the fault differs.
-        place = rng.permutation(len(clean) + len(found))
-        places = np.concatenate([place, np.resize(place[: len(clean)], n_made)])
-        injected = np.arange(n) >= n - n_made
-        draws = np.column_stack([np.concatenate([clean, found, made]), injected])
-        return draws[np.argsort(places, kind="stable")]
+        artifacts, clean = np.flatnonzero(self.targets == ARTIFACT), np.flatnonzero(self.targets != ARTIFACT)
+        found = _cycle(artifacts, n_artifacts - n_made, rng)
+        indices = np.concatenate([found, _cycle(clean, n - n_artifacts, rng), _cycle(clean, n_made, rng)])
+        return rng.permutation(np.column_stack([indices, np.arange(n) >= n - n_made]))
 
 
 def _cycle(indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

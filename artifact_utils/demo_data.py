@@ -24,11 +24,11 @@ from joblib import Parallel, cpu_count, delayed
 from PIL import Image
 from tqdm.auto import tqdm
 
-from artifact_utils.files import write_csv
+from artifact_utils.files import read_csv, write_csv
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.organize import apply, plan
-from artifact_utils.portraits import Base, bases, cut_portrait
-from artifact_utils.synthesis import FAMILIES, harmless_edit, inject
+from artifact_utils.portraits import Base, bases, cut_portrait, frame_portrait
+from artifact_utils.synthesis import FACE_COLUMNS, FAMILIES, harmless_edit, inject
 
 DEFAULT_DATA = Path("dataset")
 """Where training looks when it is not told otherwise."""
@@ -79,6 +79,7 @@ def build_demo_dataset(
     """Make a labelled set of portraits in the raw layout, people in test never being in train.
 
     Writes ``out/{train,test}/image_00001_0.png`` and so on, ``out/groups.csv`` (``file,group``: the person),
+    ``out/faces.csv`` (``path`` and the five points of ``synthesis.Face``, as shares of the side),
     ``out/artifacts.csv`` (``file,kind,strength,mask``) and ``out/masks/{train,test}/*.png`` (1 bit, white = artifact).
     The same parameters give the same bytes. An interrupted build is continued.
 
@@ -126,6 +127,7 @@ def build_demo_dataset(
             rows[row["file"]] = row
     names = [(f"{task.split}/{task.name(suffix)}", task) for task in tasks]
     write_csv(out / "groups.csv", ("file", "group"), [[name, task.base.person] for name, task in names])
+    write_csv(out / "faces.csv", ("path", *FACE_COLUMNS), [_face_row(name, task, size, seed) for name, task in names])
     columns = ("file", "kind", "strength", "mask")
     table = [[rows[name][column] for column in columns] for name, task in names if task.kind]
     write_csv(out / "artifacts.csv", columns, table)
@@ -147,6 +149,10 @@ def ensure_dataset(data: Path) -> None:
     build_demo_dataset(raw)
     todo = plan(raw, partial)
     apply(todo)
+    places = {Path(entry.source).relative_to(raw.resolve()).as_posix(): entry.path for entry in todo.entries}
+    faces = read_csv(raw / "faces.csv", ("path", *FACE_COLUMNS))
+    rows = [(places[row.pop("path")], *row.values()) for row in faces]
+    write_csv(partial / "faces.csv", ("path", *FACE_COLUMNS), rows)
     partial.rename(data)
     counts = Counter((entry.split, CLASS_NAMES[entry.label]) for entry in todo.entries)
     listing = ", ".join(f"{split}/{name} {n:,}" for (split, name), n in sorted(counts.items()))
@@ -215,10 +221,20 @@ def _balanced_kinds(rng: np.random.Generator, n: int) -> list[str]:
     return chosen
 
 
+def _rng(task: _Task, seed: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence([seed, _SPLITS.index(task.split), task.index]))
+
+
+def _face_row(name: str, task: _Task, size: int, seed: int) -> list[str]:
+    _, face = frame_portrait(task.base, _rng(task, seed), size)
+    points = (face.left_eye, face.right_eye, face.nose, face.mouth, face.chin)
+    return [name, *(f"{value / size:.4f}" for point in points for value in point)]
+
+
 def _make(out: Path, task: _Task, size: int, seed: int, suffix: str) -> dict[str, str] | None:
     """Render one picture and write it, mask first; returns its row of ``artifacts.csv``."""
     cv2.setNumThreads(1)  # the cores are taken by the other processes
-    rng = np.random.default_rng(np.random.SeedSequence([seed, _SPLITS.index(task.split), task.index]))
+    rng = _rng(task, seed)
     image, face = cut_portrait(task.base, rng, size)
     if rng.random() < HARMLESS_SHARE:
         image, _ = harmless_edit(image, rng, face=face)

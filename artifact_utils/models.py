@@ -17,11 +17,13 @@ from urllib.error import URLError
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 from torchvision import models as zoo
 from torchvision.models.vision_transformer import interpolate_embeddings
 
+from artifact_utils.files import write_bytes
 from artifact_utils.labels import CLASS_NAMES
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -278,11 +280,9 @@ class ModelInfo:
 
 
 def save_checkpoint(path: Path, model: ArtifactClassifier, info: ModelInfo) -> None:
-    """Write weights and ``info`` as one safetensors file, under a temporary name first."""
+    """Write weights and ``info`` as one safetensors file, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(state, temporary, metadata={"artifact_utils": json.dumps(asdict(info))})
-    temporary.replace(path)
+    write_bytes(path, serialize(state, metadata={"artifact_utils": json.dumps(asdict(info))}))
 
 
 def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[ArtifactClassifier, ModelInfo]:

@@ -76,8 +76,7 @@ def cut_portrait(base: Base, rng: np.random.Generator, size: int) -> tuple[np.nd
     with _decoding:
         asset = _asset(base.person, base.asset)
     left, top, right, bottom = base.box
-    face = base.face.moved(np.array([[1.0, 0, -left], [0, 1.0, -top]]))
-    matrix, mirrored = _framing(face, (right - left, bottom - top), rng, size)
+    matrix, face = frame_portrait(base, rng, size)
     # Where the picture shrinks, drawing at twice the size and averaging keeps hair from turning into jagged lines.
     factor = 2 if np.hypot(*matrix[0, :2]) < 0.9 else 1
     image = cv2.warpAffine(
@@ -89,7 +88,15 @@ def cut_portrait(base: Base, rng: np.random.Generator, size: int) -> tuple[np.nd
     )
     if factor == 2:
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    return _exposed(image, rng), face.moved(matrix, mirrored=mirrored)
+    return _exposed(image, rng), face
+
+
+def frame_portrait(base: Base, rng: np.random.Generator, size: int) -> tuple[np.ndarray, Face]:
+    """First step of ``cut_portrait``: the map (2, 3) from the base's box to the picture, and where the face comes."""
+    left, top, right, bottom = base.box
+    face = base.face.moved(np.array([[1.0, 0, -left], [0, 1.0, -top]]))
+    matrix, mirrored = _framing(face, (right - left, bottom - top), rng, size)
+    return matrix, face.moved(matrix, mirrored=mirrored)
 
 
 def _framing(face: Face, box: tuple[int, int], rng: np.random.Generator, size: int) -> tuple[np.ndarray, bool]:

@@ -17,6 +17,7 @@ from artifact_utils.datasets import (
     split_by_group,
 )
 from artifact_utils.images import ImageError
+from artifact_utils.synthesis import FACE_COLUMNS
 from artifact_utils.transforms import build_transforms
 
 HALF = (0.5, 0.5, 0.5)
@@ -122,7 +123,6 @@ def test_artifacts_made_on_the_spot_replace_repeated_ones_and_sit_on_clean_pictu
     assert len(draws) == 100
     assert len(made) == 30
     assert all(targets[draw.index] == 0 for draw in made)
-    assert all(draws[i - 1].index == draw.index for i, draw in enumerate(draws) if draw.inject)
     assert sum(targets[draw.index] for draw in draws) == 20
 
 
@@ -135,6 +135,23 @@ def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(datas
     assert not torch.equal(clean, made)
     assert torch.equal(made, dataset[Draw(0, 5, inject=True)][0])
     assert torch.equal(dataset.pixels, before)
+
+
+def test_made_artifacts_know_where_the_face_is_if_somebody_says(own_copy):
+    portraits = list_portraits(own_copy, "train")
+    name = portraits[0].path.relative_to(own_copy).as_posix()
+    points = "0.1,0.1,0.3,0.1,0.2,0.2,0.2,0.3,0.2,0.4"
+    (own_copy / "faces.csv").write_text(f"path,{','.join(FACE_COLUMNS)}\n{name},{points}\n")
+    known = list_portraits(own_copy, "train")
+    assert known[0].face[:2] == (0.1, 0.1)
+    assert known[1].face == ()
+    transform = build_transforms(HALF, HALF)
+    draws = [Draw(0, seed, inject=True) for seed in range(8)]
+    there, guessed = ([ArtifactDataset(side, 64, transform)[draw][0] for draw in draws] for side in (known, portraits))
+    assert not all(torch.equal(a, b) for a, b in zip(there, guessed, strict=True))
+    (own_copy / "faces.csv").write_text(f"path,{','.join(FACE_COLUMNS)}\n{name},{points.replace('0.4', 'x')}\n")
+    with pytest.raises(DataError, match=r"faces.csv cannot be read"):
+        list_portraits(own_copy, "train")
 
 
 def test_without_oversampling_every_picture_comes_once():

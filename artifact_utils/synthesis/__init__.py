@@ -20,10 +20,10 @@ import numpy as np
 from artifact_utils.synthesis import face as face_family
 from artifact_utils.synthesis import glitch, hands, objects, text
 from artifact_utils.synthesis.compositing import settle
-from artifact_utils.synthesis.geometry import Face
+from artifact_utils.synthesis.geometry import FACE_COLUMNS, Face
 from artifact_utils.synthesis.harmless import harmless_edit
 
-__all__ = ["FAMILIES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
+__all__ = ["FACE_COLUMNS", "FAMILIES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
 
 _FAMILY_MODULES = {"hands": hands, "face": face_family, "text": text, "objects": objects, "glitch": glitch}
 

@@ -9,6 +9,9 @@ import numpy as np
 
 Point = tuple[float, float]
 
+FACE_COLUMNS = tuple(f"{point}_{axis}" for point in ("left_eye", "right_eye", "nose", "mouth", "chin") for axis in "xy")
+"""Of ``faces.csv``, beside ``path``: shares of the width and the height, left and right are the viewer's."""
+
 
 @dataclass(frozen=True)
 class Face:
