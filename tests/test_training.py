@@ -64,9 +64,11 @@ def test_the_checkpoint_knows_its_threshold_and_metrics(config):
 
 
 def test_training_learns_what_can_be_seen(config):
-    run = train(replace(config, arch="mobilenet_v2", epochs=12, lr=3e-3, image_size=64, focal_gamma=0.0, patience=12))
+    plain = replace(config, augment="none", synthetic_fraction=0.0, focal_gamma=0.0, frozen=0.0)
+    run = train(replace(plain, weights="imagenet", image_size=64, epochs=6, lr=1e-3))
     history = pd.read_csv(run / "history.csv")
-    assert history.train_loss.iloc[-1] < 0.75 * history.train_loss.iloc[0]
+    assert history.train_loss.iloc[-1] < 0.5 * history.train_loss.iloc[0]
+    assert history.val_macro_f1.iloc[-1] > 0.9
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(config, tmp_path):
