@@ -12,6 +12,7 @@ from artifact_utils.models import (
     ModelInfo,
     WeightsError,
     build_model,
+    fuse_batch_norm,
     load_checkpoint,
     save_checkpoint,
 )
@@ -52,6 +53,17 @@ def test_a_frozen_backbone_keeps_its_batch_statistics():
     before = {name: buffer.clone() for name, buffer in model.backbone.named_buffers()}
     model(torch.randn(4, 3, 64, 64))
     assert all(torch.equal(buffer, before[name]) for name, buffer in model.backbone.named_buffers())
+
+
+def test_fused_batch_norms_give_the_same_answers():
+    model = build_model("efficientnet_lite0", image_size=64).eval()
+    images = torch.randn(4, 3, 64, 64)
+    with torch.inference_mode():
+        expected = model(images)
+    fuse_batch_norm(model)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_packaged_imagenet_weights_recognise_more_than_noise():
