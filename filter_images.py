@@ -19,7 +19,7 @@ from artifact_utils.runs import RunError
 
 
 def main() -> int:
-    config = tyro.cli(FilterConfig, description=__doc__.replace("\n", "\n\n"))
+    config = tyro.cli(FilterConfig, description=__doc__)
     try:
         if config.undo:
             print(f"{undo_move(config)} pictures put back from {config.move_flagged}")

@@ -21,7 +21,7 @@ from artifact_utils.training import report, train
 
 
 def main() -> int:
-    config = tyro.cli(TrainConfig, description=__doc__.replace("\n", "\n\n"))
+    config = tyro.cli(TrainConfig, description=__doc__)
     try:
         if not config.resume:
             ensure_dataset(config.data)

@@ -20,4 +20,4 @@ from artifact_utils.organize import OrganizeConfig, run
 if __name__ == "__main__":
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # folders may have names that the terminal cannot show
-    raise SystemExit(run(tyro.cli(OrganizeConfig, description=__doc__.replace("\n", "\n\n"))))
+    raise SystemExit(run(tyro.cli(OrganizeConfig, description=__doc__)))
