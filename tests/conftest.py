@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
+from artifact_utils.models import ModelInfo, build_model, save_checkpoint
 
 
 def draw_portrait(path: Path, *, seed: int, artifact: bool, size: int = 64) -> None:
@@ -47,3 +49,13 @@ def draw_dataset(root: Path, *, n_train: int = 40, n_test: int = 12, n_people: i
 @pytest.fixture(scope="session")
 def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_dataset(tmp_path_factory.mktemp("data") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an untrained model: its answers are arbitrary, but the same every time."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("run")
+    model = build_model("efficientnet_lite0", image_size=64)
+    save_checkpoint(folder / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.5))
+    return folder

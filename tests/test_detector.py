@@ -1,23 +1,12 @@
 import numpy as np
 import pytest
-import torch
 from conftest import draw_portrait
 from PIL import Image
 
 from artifact_utils.config import ConfigError
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
-from artifact_utils.models import CheckpointError, ModelInfo, build_model, save_checkpoint
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run with an untrained model: its answers are arbitrary, but the same every time."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("run")
-    model = build_model("efficientnet_lite0", image_size=64)
-    save_checkpoint(folder / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.5))
-    return folder
+from artifact_utils.models import CheckpointError
 
 
 @pytest.fixture

@@ -7,23 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import draw_portrait
 from PIL import Image
 
 from artifact_utils.filtering import FilterConfig, FilterError, move_flagged, score_folder, undo_move
-from artifact_utils.models import ModelInfo, build_model, save_checkpoint
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("run")
-    model = build_model("efficientnet_lite0", image_size=64)
-    save_checkpoint(folder / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.5))
-    return folder
 
 
 @pytest.fixture
