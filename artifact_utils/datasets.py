@@ -105,15 +105,16 @@ def split_by_group(
         raise ValueError(f"validation fraction {validation_fraction} is out of range: choose one in (0, 0.5]")
     labels = np.array([portrait.label for portrait in portraits])
     groups = _group_names(portraits)
-    if len(groups) != len(labels) or len(np.unique(groups)) < 2:
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
         raise DataError("fewer than two groups of pictures: a validation set of other people cannot be split off")
-    folds = min(round(1 / validation_fraction), len(np.unique(groups)))
+    folds = min(round(1 / validation_fraction), n_groups)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for training, validation in splitter.split(labels, labels, groups):
         if all(len(np.unique(labels[side])) == 2 for side in (training, validation)):
             return [portraits[i] for i in training], [portraits[i] for i in validation]
     raise DataError(
-        f"{len(np.unique(groups))} groups are too few to have both classes on both sides: "
+        f"{n_groups} groups are too few to have both classes on both sides: "
         f"add pictures, or put a validation set into the folder val/"
     )
 

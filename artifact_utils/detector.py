@@ -120,5 +120,6 @@ class Detector:
         """
         device = next(self.model.parameters()).device
         images = self.transform(squares.to(device)).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, amp_dtype(device), enabled=amp_dtype(device) is not None):
+        dtype = amp_dtype(device)
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
             return torch.sigmoid(self.model(images).float()).cpu()

@@ -100,9 +100,9 @@ def score_folder(config: FilterConfig) -> Summary:
     identity = {"folder": str(folder.resolve()), "model": _model_digest(run)}
     since = _scored_since(scores, state_file, identity)
     scores.parent.mkdir(parents=True, exist_ok=True)
+    write_json(state_file, {**identity, "started": since or started})  # before the table that it vouches for
     tally = _Tally(detector.threshold)
     known = _refresh(scores, folder, since, tally)
-    write_json(state_file, {**identity, "started": since if len(known) else started})
 
     new_files = (file for file in _pictures(folder, config.move_flagged) if not known.has(_relative(file, folder)))
     n_known = tally.n
@@ -201,9 +201,6 @@ class _PathSet:
 
     def __init__(self, digests: array) -> None:  # type: ignore[type-arg]
         self._digests = np.sort(np.frombuffer(digests, dtype=np.uint64)) if len(digests) else np.empty(0, np.uint64)
-
-    def __len__(self) -> int:
-        return len(self._digests)
 
     @staticmethod
     def digest(path: str) -> int:

@@ -230,7 +230,7 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
                 "group": portrait.group,
                 "target": int(target),
                 "probability": float(probability),
-                "predicted": int(probability >= info.threshold),
+                "predicted": int(float(probability) >= info.threshold),  # in double precision, as the metrics compare
             }
             for portrait, target, probability in zip(portraits, targets, probabilities, strict=True)
         ]
