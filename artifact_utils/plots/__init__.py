@@ -1,0 +1,39 @@
+"""Every figure of the notebooks and of a run: data in, a matplotlib ``Figure`` out.
+
+Figures are made without pyplot, so nothing has to be closed and none is shown twice in a notebook. Blue is clean and
+orange is artifact in all of them, two colours that colour-blind readers can tell apart (Okabe and Ito, 2008).
+"""
+
+from artifact_utils.plots.audit import (
+    plot_class_balance,
+    plot_distributions,
+    plot_duplicates,
+    plot_extremes,
+    plot_samples,
+)
+from artifact_utils.plots.results import (
+    OUTCOMES,
+    plot_confusion_matrix,
+    plot_learning_curves,
+    plot_metrics,
+    plot_outcome,
+    plot_probabilities,
+    plot_roc_and_precision_recall,
+)
+from artifact_utils.plots.style import COLOURS
+
+__all__ = [
+    "COLOURS",
+    "OUTCOMES",
+    "plot_class_balance",
+    "plot_confusion_matrix",
+    "plot_distributions",
+    "plot_duplicates",
+    "plot_extremes",
+    "plot_learning_curves",
+    "plot_metrics",
+    "plot_outcome",
+    "plot_probabilities",
+    "plot_roc_and_precision_recall",
+    "plot_samples",
+]

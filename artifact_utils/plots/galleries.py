@@ -1,0 +1,59 @@
+"""Galleries, the figures that show pictures: thumbnails in rows, captioned and framed in a colour that says what."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from artifact_utils.images import load_image
+
+_THUMBNAIL = 128  # pixels; a gallery of full pictures would make a notebook too large for git
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One gallery of a figure: thumbnails under a title, each with a caption and a frame of its own, if given."""
+
+    title: str
+    paths: list[Path]
+    colour: str
+    captions: list[str] = field(default_factory=list)
+    colours: list[str] = field(default_factory=list)
+
+
+def draw_galleries(panels: list[Panel], columns: int = 8) -> Figure:
+    """The panels one below the other, thumbnails in rows of ``columns``; a panel without pictures is its title only."""
+    rows = [max(1, -(-len(panel.paths) // columns)) for panel in panels]
+    heights = [0.4 + n * (1.15 + 0.2 * _caption_lines(panel)) for panel, n in zip(panels, rows, strict=True)]
+    figure = Figure(figsize=(1.2 * columns, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(panels), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, panel, n_rows in zip(parts, panels, rows, strict=True):
+        part.suptitle(panel.title, x=0.01, ha="left", color=panel.colour, fontweight="bold")
+        if not panel.paths:
+            continue
+        axes: npt.NDArray[Any] = part.subplots(n_rows, columns, squeeze=False)
+        for i, ax in enumerate(axes.flat):
+            ax.set_visible(i < len(panel.paths))
+            if i < len(panel.paths):
+                _show_thumbnail(ax, panel.paths[i], panel.colours[i] if panel.colours else panel.colour)
+                ax.set_xlabel(panel.captions[i] if panel.captions else "", fontsize=9)
+    return figure
+
+
+def _caption_lines(panel: Panel) -> int:
+    return max((caption.count("\n") + 1 for caption in panel.captions), default=0)
+
+
+def _show_thumbnail(ax: Axes, path: Path, colour: str) -> None:
+    image = load_image(path, min_side=_THUMBNAIL)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    ax.imshow(np.asarray(image))
+    ax.grid(visible=False)
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=colour, linewidth=1.5)
