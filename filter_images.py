@@ -1,10 +1,12 @@
 """Score a folder of portraits and list, or move away, the ones with visible artifacts.
 
-python filter_images.py portraits                                    scores.csv, and the worst in scores.jpg
-python filter_images.py portraits --threshold 0.7                    be stricter or laxer; known scores are kept
-python filter_images.py portraits --move-flagged rejected            move the flagged ones away
-python filter_images.py portraits --move-flagged rejected --undo     put them back
-python filter_images.py portraits --run runs/vgg19                   with the model of another run
+    python filter_images.py portraits                                 # scores.csv, and the worst in scores.jpg
+    python filter_images.py portraits --threshold 0.7                 # be stricter or laxer; known scores are kept
+    python filter_images.py portraits --move-flagged rejected         # move the flagged ones away
+    python filter_images.py portraits --move-flagged rejected --undo  # put them back
+    python filter_images.py portraits --run runs/vgg19                # with the model of another run
+
+Interrupted or killed, the same command goes on from the pictures that the table already holds.
 """
 
 import sys

@@ -1,9 +1,12 @@
 """Train the artifact detector, choose its threshold on held-out people, evaluate it once on the test people.
 
-python model_training.py                                     the whole run; without dataset/ on a demo set it builds
-python model_training.py --data dataset --arch vgg19         the final VGG-19, whatever the machine
-python model_training.py --arch resnet18 --epochs 5 --lr 3e-4 --seed 1 --out runs/resnet18-short
-python model_training.py --resume                            continue the newest run after Ctrl-C or a crash
+    python model_training.py                              # the whole run; without dataset/ on a demo set it builds
+    python model_training.py --data dataset --arch vgg19  # the final VGG-19, whatever the machine
+    python model_training.py --arch resnet18 --epochs 5 --lr 3e-4 --seed 1 --out runs/resnet18-short
+    python model_training.py --resume                     # continue the newest run after Ctrl-C or a crash
+
+The run folder, runs/ARCH unless --out names another, gets the weights, metrics.json, the curves, and the probability
+of every test picture in predictions.csv.
 """
 
 import sys
