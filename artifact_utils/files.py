@@ -25,6 +25,11 @@ class FileError(Exception):
     """A file that cannot be placed, moved or read as asked; nothing was lost."""
 
 
+def real_path(path: Path | str) -> Path:
+    """The path with all links followed, even where they lead nowhere or in a circle."""
+    return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError on a loop of links
+
+
 def file_digest(path: Path) -> str | None:
     """Hash of a file; None if there is nothing at that path, and what no hash equals if it is not a regular file."""
     if not os.path.lexists(path):

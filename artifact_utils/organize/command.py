@@ -1,0 +1,82 @@
+"""What ``organize_dataset.py`` does with its options, and how it reports it."""
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from artifact_utils.files import FileError, Mode
+from artifact_utils.labels import CLASS_NAMES
+from artifact_utils.organize.manifest import REJECTED, SPLITS, OrganizeError
+from artifact_utils.organize.placing import apply, undo
+from artifact_utils.organize.planning import Plan, plan
+
+
+@dataclass(frozen=True)
+class OrganizeConfig:
+    """The command line of ``organize_dataset.py``."""
+
+    source: Path | None = None
+    """Folder with train, test (or test_data) and val: flat files whose names end in _0 or _1."""
+    output: Path = Path("dataset")
+    """Folder that gets {train,test,val}/{artifacts,no_artifacts}, manifest.csv and rejected.csv."""
+    mode: Mode = "copy"
+    """copy; move; or link: hard links, no extra space, but a file edited in one place is edited in both."""
+    artifact_label: Literal[0, 1] = 1
+    """The digit that means "artifact" in the file names."""
+    dry_run: bool = False
+    """Only say what would happen; write nothing."""
+    undo: bool = False
+    """Take everything out of the output folder again; moved files go back where they came from."""
+
+
+def run(config: OrganizeConfig) -> int:
+    """Do what the command line asks and report it; returns the exit code.
+
+    0: every file was placed or listed; 1: an undo had to leave files, each is named; 2: an error, it says what to do.
+    """
+    try:
+        if config.undo and config.dry_run:
+            raise OrganizeError("--undo and --dry-run do not go together: leave one out")
+        if config.undo:
+            left = undo(config.output)
+            print("\n".join(left) or f"undone: {str(config.output)!r} holds no organised picture")
+            return 1 if left else 0
+        if config.source is None:
+            raise OrganizeError("--source is missing: the folder that holds train and test")
+        todo = plan(config.source, config.output, artifact_label=config.artifact_label, mode=config.mode)
+        if not config.dry_run:
+            apply(todo)
+    except FileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}\nNo picture is lost: set that right and run the same again.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: run the same again to finish, or --undo", file=sys.stderr)
+        return 130
+    _report(todo, config)
+    return 0
+
+
+def _report(plan: Plan, config: OrganizeConfig) -> None:
+    counts = Counter((entry.split, entry.label) for entry in set(plan.entries) - set(plan.gone))
+    lines = [(split, counts[split, 0], counts[split, 1]) for split in SPLITS]
+    lines.append(("all", sum(line[1] for line in lines), sum(line[2] for line in lines)))
+    print(f"{'':8}{CLASS_NAMES[0]:>14}{CLASS_NAMES[1]:>14}{'total':>10}")
+    for split, clean, artifacts in lines:
+        print(f"{split:8}{clean:>14,}{artifacts:>14,}{clean + artifacts:>10,}")
+    done = {"copy": "copied", "move": "moved", "link": "linked"}[plan.mode]
+    verb = f"would be {done}" if config.dry_run else done
+    there = sum(counts.values()) - len(plan.todo)
+    print(f"{len(plan.todo):,} {verb} to {str(config.output)!r}, {there:,} were in place, ", end="")
+    print(f"{len(plan.rejected):,} left where they are{'' if config.dry_run else f' (see {REJECTED})'}")
+    if config.dry_run:
+        for source, reason in plan.rejected:
+            print(f"  {source!r}: {reason}")
+    _, clean, artifacts = lines[-1]
+    if artifacts > clean:
+        print(f"WARNING: {artifacts:,} of {clean + artifacts:,} pictures are labelled as artifacts: probably inverted.")
+        print(f"If so, run again with --undo, and then with --artifact-label {1 - config.artifact_label}.")

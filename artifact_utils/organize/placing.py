@@ -1,0 +1,118 @@
+"""Carrying out a plan and taking it back, so that every picture is in at least one place at any moment."""
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from artifact_utils.files import (
+    file_digest,
+    locked,
+    place,
+    real_path,
+    remove_copy,
+    remove_parts,
+    sync_folders,
+    write_csv,
+)
+from artifact_utils.organize.manifest import (
+    MANIFEST,
+    REJECTED,
+    SPLITS,
+    Entry,
+    OrganizeError,
+    class_folders,
+    read_manifest,
+    write_manifest,
+)
+from artifact_utils.organize.planning import Plan
+
+
+def apply(plan: Plan) -> None:
+    """Carry out a plan: write the manifest, place the files, and for a move remove the sources.
+
+    Raises:
+        OrganizeError: the manifest or a source changed since the plan was made, or a link cannot be made.
+        OSError: the disk is full, a folder cannot be written, and the like.
+    """
+    output = plan.output
+    splits = {entry.split for entry in plan.entries}
+    folders = [folder for folder in class_folders(output) if folder.parent.name in splits]
+    for folder in [output, *folders]:
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(output):
+        if read_manifest(output) != plan.previous:
+            raise OrganizeError(f"{str(output / MANIFEST)!r} changed since it was read: run again")
+        remove_parts([output, *folders, *_folders_of(plan.found)])
+        write_manifest(output, plan.entries)
+        write_csv(output / REJECTED, ("source", "reason"), plan.rejected)
+        for entry in tqdm(plan.todo, "placing", disable=None):
+            place(Path(entry.source), output / entry.path, entry.sha256, plan.mode)
+        sync_folders(folders)
+        if plan.mode == "move":
+            for entry in plan.found:
+                if not remove_copy(Path(entry.source), output / entry.path, entry.sha256):
+                    raise OrganizeError(f"{entry.source!r} changed while it was moved: it is left there, run again")
+
+
+def undo(output: Path | str) -> list[str]:
+    """Take everything in the manifest out of OUTPUT again.
+
+    A placed file is removed while its source holds the same picture; where the source is gone (it was moved, or deleted
+    since) the file goes back there, never over another file. Nothing that is not in the manifest is touched.
+
+    Returns:
+        One sentence for each file that had to be left; the manifest keeps those that could not be put back.
+
+    Raises:
+        OrganizeError, OSError: as `apply`.
+    """
+    output = real_path(output)
+    folders = class_folders(output)
+    left: list[str] = []
+    if not output.is_dir():
+        return left
+    with locked(output):
+        entries = read_manifest(output)
+        remove_parts([output, *folders, *_folders_of(entries)])
+        kept = []
+        for entry in tqdm(entries, "putting back", disable=None):
+            source, placed = Path(entry.source), output / entry.path
+            if file_digest(source) == entry.sha256:
+                continue
+            content = file_digest(placed)
+            if content == entry.sha256 and not os.path.lexists(source):
+                source.parent.mkdir(parents=True, exist_ok=True)
+                place(placed, source, entry.sha256, "move")
+                continue
+            kept.append(entry)
+            if content is None:
+                left.append(f"{str(placed)!r} is gone, and {entry.source!r} does not hold it either")
+            elif content != entry.sha256:
+                left.append(f"{str(placed)!r} has changed and {entry.source!r} does not hold the original")
+            else:
+                left.append(f"{str(placed)!r} cannot go back: there is another file at {entry.source!r}")
+        sync_folders(_folders_of(entries))
+        for entry in entries:
+            placed = output / entry.path
+            if (
+                entry not in kept
+                and os.path.lexists(placed)
+                and not remove_copy(placed, Path(entry.source), entry.sha256)
+            ):
+                left.append(f"{str(placed)!r} has changed; the original is at {entry.source!r}")
+        (output / REJECTED).unlink(missing_ok=True)
+        if kept:
+            write_manifest(output, kept)
+        else:
+            (output / MANIFEST).unlink(missing_ok=True)
+        for folder in [*folders, *(output / split for split in SPLITS), output]:
+            with contextlib.suppress(OSError):  # not empty, or never made
+                folder.rmdir()
+    return left
+
+
+def _folders_of(entries: Iterable[Entry]) -> list[Path]:
+    return sorted({Path(entry.source).parent for entry in entries})
