@@ -1,31 +1,26 @@
 """Scoring a whole folder into a table, going on where it was stopped, and moving the flagged pictures away."""
 
-import contextlib
 import csv
 import hashlib
-import heapq
 import json
 import os
 import time
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import tyro
-from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tqdm.auto import tqdm
 
+from artifact_utils.contact_sheet import draw_contact_sheet
 from artifact_utils.detector import Detector
 from artifact_utils.files import FileError, move_file, read_csv, write_csv, write_json
-from artifact_utils.images import IMAGE_SUFFIXES, ImageError, load_image
+from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.runs import newest_run
+from artifact_utils.score_table import COLUMNS, Tally, refresh
 
 MOVED, MOVED_COLUMNS = "moved.csv", ("source", "destination")
-COLUMNS = ("path", "probability", "flagged", "reason")
 FLUSH_EVERY = 64  # rows: what a kill can cost
-TILE, CAPTION, TILE_COLUMNS, N_WORST = 256, 20, 6, 24  # of the contact sheet, in pixels and pictures
 PICTURE_SUFFIXES = frozenset({*IMAGE_SUFFIXES, ".jfif", ".gif", ".tif", ".tiff", ".avif", ".heic"})
 """Files that are meant to be pictures. What cannot be read of them is listed with its reason, other files are not."""
 
@@ -101,8 +96,8 @@ def score_folder(config: FilterConfig) -> Summary:
     since = _scored_since(scores, state_file, identity)
     scores.parent.mkdir(parents=True, exist_ok=True)
     write_json(state_file, {**identity, "started": since or started})  # before the table that it vouches for
-    tally = _Tally(detector.threshold)
-    known = _refresh(scores, folder, since, tally)
+    tally = Tally(detector.threshold)
+    known = refresh(scores, folder, since, tally)
 
     new_files = (file for file in _pictures(folder, config.move_flagged) if not known.has(_relative(file, folder)))
     n_known = tally.n
@@ -119,7 +114,7 @@ def score_folder(config: FilterConfig) -> Summary:
             writer.writerow(tally.add(_relative(file, folder), probability, reason))
             if tally.n % FLUSH_EVERY == 0:
                 table.flush()
-    _contact_sheet(folder, tally.worst(), detector.threshold).save(scores.with_suffix(".jpg"), quality=90)
+    draw_contact_sheet(folder, tally.worst(), detector.threshold).save(scores.with_suffix(".jpg"), quality=90)
     return Summary(tally.n, tally.flagged, tally.unreadable, tally.n - n_known, time.time() - started, tally.threshold)
 
 
@@ -168,85 +163,6 @@ def undo_move(config: FilterConfig) -> int:
     for folder in sorted({destination.parent for _, destination in pairs}, key=lambda path: -len(path.parts)):
         _remove_empty(folder, target)
     return len(moved)
-
-
-class _Tally:
-    """Counts, and the worst pictures, of any number of rows."""
-
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
-        self.n = self.flagged = self.unreadable = 0
-        self._heap: list[tuple[float, str]] = []
-
-    def add(self, path: str, probability: str, reason: str) -> tuple[str, str, str, str]:
-        """Count one picture and return its row."""
-        self.n += 1
-        if not probability:
-            self.unreadable += 1
-            return path, "", "", reason
-        value = float(probability)
-        flagged = value >= self.threshold
-        self.flagged += flagged
-        heapq.heappush(self._heap, (value, path))
-        if len(self._heap) > N_WORST:
-            heapq.heappop(self._heap)
-        return path, probability, str(int(flagged)), ""
-
-    def worst(self) -> list[tuple[float, str]]:
-        return sorted(self._heap, reverse=True)
-
-
-class _PathSet:
-    """Which paths are known, in eight bytes each: a table can have millions of rows."""
-
-    def __init__(self, digests: array) -> None:  # type: ignore[type-arg]
-        self._digests = np.sort(np.frombuffer(digests, dtype=np.uint64)) if len(digests) else np.empty(0, np.uint64)
-
-    @staticmethod
-    def digest(path: str) -> int:
-        name = path.encode("utf-8", errors="surrogateescape")
-        return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
-
-    def has(self, path: str) -> bool:
-        digest = np.uint64(self.digest(path))
-        place = np.searchsorted(self._digests, digest)
-        return bool(place < len(self._digests) and self._digests[place] == digest)
-
-
-def _refresh(scores: Path, folder: Path, since: float, tally: _Tally) -> _PathSet:
-    """Write the table anew with the rows that still hold: of whole lines, of files unchanged since they were scored."""
-    digests = array("Q")
-    temporary = scores.with_name(scores.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as table:
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for path, probability, _, reason in _whole_rows(scores):
-            try:
-                unchanged = (folder / path).stat().st_ctime < since
-            except (OSError, ValueError):
-                continue  # it is gone, or cannot be seen: the walk will tell
-            if unchanged:
-                writer.writerow(tally.add(path, probability, reason))
-                digests.append(_PathSet.digest(path))
-    temporary.replace(scores)
-    return _PathSet(digests)
-
-
-def _whole_rows(scores: Path) -> Iterator[list[str]]:
-    """The rows of the table, without a last one that a kill has cut off."""
-    if not scores.exists():
-        return
-    with scores.open("rb") as file:
-        file.seek(max(0, scores.stat().st_size - 1))
-        is_whole = file.read() == b"\n"
-    with scores.open(newline="", encoding="utf-8", errors="surrogateescape") as table:
-        rows = csv.reader(table)
-        row = next(rows, None)
-        while row is not None:
-            following = next(rows, None)
-            if len(row) == len(COLUMNS) and row != list(COLUMNS) and (is_whole or following is not None):
-                yield row
-            row = following
 
 
 def _scored_since(scores: Path, state_file: Path, identity: dict[str, str]) -> float:
@@ -312,23 +228,3 @@ def _remove_empty(folder: Path, top: Path) -> None:
         except OSError:
             return
         folder = folder.parent
-
-
-def _contact_sheet(folder: Path, worst: list[tuple[float, str]], threshold: float) -> Image.Image:
-    """A grid of the pictures that look worst, each with its probability, orange where it is flagged."""
-    shown = []
-    for probability, path in worst:
-        with contextlib.suppress(ImageError):  # it was readable when it was scored, and may have gone since
-            shown.append((probability, path, load_image(folder / path, min_side=TILE)))
-    rows = max(1, -(-len(shown) // TILE_COLUMNS))
-    columns = min(max(len(shown), 1), TILE_COLUMNS)
-    sheet = Image.new("RGB", (columns * TILE, rows * (TILE + CAPTION)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    for i, (probability, path, image) in enumerate(shown):
-        x, y = i % TILE_COLUMNS * TILE, i // TILE_COLUMNS * (TILE + CAPTION)
-        tile = ImageOps.pad(image, (TILE - 4, TILE - 4), color="white")
-        sheet.paste(tile, (x + 2, y + 2))
-        name = path.rpartition("/")[2].encode("ascii", "replace").decode()
-        colour = "#D55E00" if probability >= threshold else "#666666"
-        draw.text((x + 4, y + TILE + 1), f"{probability:.3f}  {name[:24]}", fill=colour, font=font)
-    return sheet
