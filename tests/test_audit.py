@@ -194,8 +194,8 @@ def test_many_hashes_are_compared_in_blocks(tmp_path):
     row = scan(save(picture(0), tmp_path / "a.png").parent)
     table = row.loc[[0] * 5000].assign(phash=hashes, dhash=hashes[::-1])
     table.iloc[4999] = table.iloc[17]  # in blocks far apart
-    start = time.perf_counter()
+    start = time.process_time()  # what other programs take does not count
     components = _components(table, 12)
-    assert time.perf_counter() - start < 5  # about 0.1 s on an idle core
+    assert time.process_time() - start < 5  # about 0.1 s on an idle core
     assert components[17] == components[4999]
     assert len(np.unique(components)) == 4999

@@ -10,6 +10,7 @@ import pytest
 from conftest import draw_portrait
 from PIL import Image
 
+from artifact_utils.files import move_file
 from artifact_utils.filtering import FilterConfig, FilterError, move_flagged, score_folder, undo_move
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +25,14 @@ def config(run, tmp_path):
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (folder / "notes.txt").write_text("not a picture and not meant to be one")
     return FilterConfig(folder, run, tmp_path / "scores.csv", device="cpu")
+
+
+@pytest.fixture
+def all_flagged(config, tmp_path):
+    """Every picture that can be read is in the table as flagged, and none is moved yet."""
+    config = replace(config, threshold=0.0, move_flagged=tmp_path / "bad")
+    score_folder(config)
+    return config
 
 
 def rows_of(config):
@@ -127,10 +136,8 @@ def test_a_target_inside_the_folder_is_not_scored(config):
     assert undo_move(config) == 13
 
 
-def test_an_undo_after_a_kill_in_mid_move(config, tmp_path, monkeypatch):
-    original = files_of(config.folder)
-    config = replace(config, threshold=0.0, move_flagged=tmp_path / "bad")
-    score_folder(config)
+def test_an_undo_after_a_kill_in_mid_move(all_flagged, monkeypatch):
+    original = files_of(all_flagged.folder)
     calls = []
 
     def die_at_the_fifth(source, destination):
@@ -139,38 +146,31 @@ def test_an_undo_after_a_kill_in_mid_move(config, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         move_file(source, destination)
 
-    from artifact_utils.filtering import move_file
-
-    monkeypatch.setattr("artifact_utils.filtering.move_file", die_at_the_fifth)
-    with pytest.raises(KeyboardInterrupt):
-        move_flagged(config)
-    monkeypatch.setattr("artifact_utils.filtering.move_file", move_file)
-    assert undo_move(config) == 4
-    assert files_of(config.folder) == original
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("artifact_utils.filtering.move_file", die_at_the_fifth)
+        move_flagged(all_flagged)
+    assert undo_move(all_flagged) == 4
+    assert files_of(all_flagged.folder) == original
 
 
-def test_nothing_is_overwritten(config, tmp_path):
-    config = replace(config, threshold=0.0, move_flagged=tmp_path / "bad")
-    score_folder(config)
-    (tmp_path / "bad" / "part_0").mkdir(parents=True)
-    (tmp_path / "bad" / "part_0" / "00.png").write_text("another picture")
-    before = files_of(config.folder)
+def test_nothing_is_overwritten(all_flagged):
+    (all_flagged.move_flagged / "part_0").mkdir(parents=True)
+    (all_flagged.move_flagged / "part_0" / "00.png").write_text("another picture")
+    before = files_of(all_flagged.folder)
     with pytest.raises(FilterError, match="exists already"):
-        move_flagged(config)
-    assert files_of(config.folder) == before
+        move_flagged(all_flagged)
+    assert files_of(all_flagged.folder) == before
 
 
-def test_undo_does_not_overwrite_what_came_in_between(config, tmp_path):
-    config = replace(config, threshold=0.0, move_flagged=tmp_path / "bad")
-    score_folder(config)
-    move_flagged(config)
-    (config.folder / "part_0" / "00.png").write_text("a new picture")
+def test_undo_does_not_overwrite_what_came_in_between(all_flagged):
+    move_flagged(all_flagged)
+    (all_flagged.folder / "part_0" / "00.png").write_text("a new picture")
     with pytest.raises(FilterError, match=r"00.png .*exist again"):
-        undo_move(config)
-    assert (config.folder / "part_0" / "00.png").read_text() == "a new picture"
-    assert (tmp_path / "bad" / "part_0" / "00.png").exists()
-    assert (tmp_path / "bad" / "moved.csv").exists()
-    assert (config.folder / "part_1" / "01.png").exists()
+        undo_move(all_flagged)
+    assert (all_flagged.folder / "part_0" / "00.png").read_text() == "a new picture"
+    assert (all_flagged.move_flagged / "part_0" / "00.png").exists()
+    assert (all_flagged.move_flagged / "moved.csv").exists()
+    assert (all_flagged.folder / "part_1" / "01.png").exists()
 
 
 def filter_images(*arguments, cwd):

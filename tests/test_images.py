@@ -156,14 +156,14 @@ def test_truncated_files_are_refused(portrait: Image.Image, suffix: str, kept: f
     data = encoded(portrait.resize((300, 200)), suffix)
     cut = data[: int(len(data) * kept)] if kept > 0 else data[: int(kept)]
     for min_side in (None, 8):
-        with pytest.raises(ImageError, match="cut"):
-            decode_image(cut, "cut", min_side=min_side)
+        with pytest.raises(ImageError, match=r"truncated PNG|cannot be decoded"):
+            decode_image(cut, "portrait", min_side=min_side)
 
 
 def test_a_damaged_checksum_is_found(portrait: Image.Image) -> None:
     data = bytearray(encoded(portrait, "png"))
     data[data.index(b"IDAT") + 60] ^= 1
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError, match="checksum"):
         decode_image(bytes(data), "damaged")
 
 
@@ -177,7 +177,7 @@ def test_a_damaged_checksum_is_found(portrait: Image.Image) -> None:
         (b"BM" + bytes(60), "cannot be decoded"),
         (b"\xff\xd8\xff\xe0" + bytes(60), "cannot be decoded"),
         (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "cannot be decoded"),
-        (png(0, 8), "."),
+        (png(0, 8), "cannot be decoded"),
         (png(200_000, 200_000, png_chunk(b"IDAT", zlib.compress(b""))), "over the limit of 100,000,000 pixels"),
         (png(50_000, 1, png_chunk(b"IDAT", zlib.compress(bytes(150_001)))), "longer than 100:1"),
         (png(8, 8, png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(80_000_000)))), "cannot be decoded"),

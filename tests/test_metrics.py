@@ -148,7 +148,7 @@ def test_unknown_groups_stand_alone(scored):
 def test_a_perfect_score_says_what_it_does_not_prove():
     metrics = evaluate([0.1] * 180 + [0.9] * 20, [0] * 180 + [1] * 20, 0.5)
     assert metrics["intervals"]["classes"]["artifacts"]["recall"] == [1.0, 1.0]
-    assert any("all 20 artifacts are right" in note and "0.861" in note for note in metrics["notes"])
+    assert any("all 20 artifacts are right" in note and f"{0.05 ** (1 / 20):.3f}" in note for note in metrics["notes"])
 
 
 @pytest.mark.parametrize(
@@ -206,6 +206,6 @@ def test_groups_must_match_the_pictures():
 def test_a_thousand_resamples_of_two_thousand_pictures_are_quick():
     rng = np.random.default_rng(0)
     targets = (rng.random(2000) < 0.1).astype(int)
-    start = time.perf_counter()
+    start = time.process_time()  # what other programs take does not count
     evaluate(rng.random(2000), targets, 0.5)
-    assert time.perf_counter() - start < 5  # about 0.3 s on an idle core
+    assert time.process_time() - start < 5  # about 0.3 s on an idle core

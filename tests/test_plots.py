@@ -16,13 +16,11 @@ from artifact_utils.metrics import evaluate
 @pytest.fixture
 def folder(tmp_path):
     """Five pictures, the first twice: once in each split."""
-    rng = np.random.default_rng(0)
-    for i, place in enumerate(
-        ("train/no_artifacts", "test/no_artifacts", "train/no_artifacts", "train/artifacts", "test/artifacts")
-    ):
+    places = ["train/no_artifacts", "test/no_artifacts", "train/no_artifacts", "train/artifacts", "test/artifacts"]
+    for i, (place, seed) in enumerate(zip(places, (0, 0, 1, 2, 3), strict=True)):
         path = tmp_path / place / f"image_{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8) if i != 1 else coarse  # noqa: F821
+        coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((300, 200)).save(path)
     return tmp_path
 

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import json
 import os
@@ -5,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,9 +211,11 @@ def test_the_script_survives_a_real_kill(config, tmp_path):
     arguments = ("--data", config.data, "--augment", "light", "--epochs", 3, "--device", "cpu", *SMALL)
     process = start(config, "--out", "killed", *arguments)
     while not (tmp_path / "killed" / "last.pt").exists() and process.poll() is None:
-        time.sleep(0.01)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
     process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL  # it was in mid-run, neither done nor failed
     process = start(config, "--resume", "--out", "killed", "--device", "cpu")
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
