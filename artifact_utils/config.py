@@ -61,6 +61,9 @@ class TrainConfig:
     """Share of artifacts among the training draws, by oversampling. None: as many as there are."""
     synthetic_fraction: float = 0.7
     """Share of those artifacts that is made on the spot on clean training pictures; the others are repeated ones."""
+    mask_weight: float = 1.0
+    """Weight of the loss that teaches where, on the masks of the artifacts made on the spot. 0: a model that does not
+    say where."""
     augment: Augment = "heavy"
     """Augmentation of the training pictures."""
     validation_fraction: float = 0.2
@@ -75,6 +78,11 @@ class TrainConfig:
     """Processes that augment. Default: the cores but one, at most 8."""
     skip_broken: bool = False
     """Go on without the pictures that cannot be read, instead of stopping before the run starts."""
+
+    @property
+    def locates(self) -> bool:
+        """Whether the model learns to say where: only artifacts made on the spot have a mask to learn it from."""
+        return self.mask_weight > 0 and self.synthetic_fraction > 0
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -131,6 +139,7 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("focal_alpha", 0.0, 1.0),
     ("artifact_fraction", 0.01, 0.99),
     ("synthetic_fraction", 0.0, 1.0),
+    ("mask_weight", 0.0, 1000.0),
     ("validation_fraction", 0.02, 0.5),
     ("patience", 1, 10_000),
     ("seed", 0, 2**31 - 1),

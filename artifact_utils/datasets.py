@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,12 +15,14 @@ import torch
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from artifact_utils.files import read_csv
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, load_image
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
+from artifact_utils.losses import UNKNOWN
 from artifact_utils.synthesis import FACE_COLUMNS, Face, inject
 from artifact_utils.transforms import Augment, build_transforms, to_square
 
@@ -140,8 +143,20 @@ class Draw:
     inject: bool = False
 
 
-class ArtifactDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Portraits as (tensor, label): artifact is 1 whatever the folders are called or sorted like.
+class Sample(NamedTuple):
+    """A portrait as the model sees it; in a batch everything has one dimension more.
+
+    ``image`` is float32 (3, S, S), ``target`` int64, 1 for artifact, ``mask`` uint8 (1, S, S): 1 where the artifact is,
+    0 where none is, all ``losses.UNKNOWN`` for an artifact that somebody labelled without saying where it is.
+    """
+
+    image: Tensor
+    target: Tensor
+    mask: Tensor
+
+
+class ArtifactDataset(Dataset[Sample]):
+    """Portraits, their labels and masks: artifact is 1 whatever the folders are called or sorted like.
 
     Every file is decoded once, when the data set is made. Broken ones are set aside in ``rejected``; the others are
     kept in memory as uint8 as long as the whole set fits into ``CACHE_BYTES``.
@@ -176,19 +191,28 @@ class ArtifactDataset(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.portraits)
 
-    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, Tensor]:
-        """The picture and its label; what a ``Draw`` gives is the same whichever process asks for it."""
+    def __getitem__(self, draw: Draw | int) -> Sample:
+        """The picture, its label and its mask; what a ``Draw`` gives is the same whichever process asks for it."""
         if isinstance(draw, int):
-            return self.transform(self._square(draw)), self.targets[draw]
-        square, target = self._square(draw.index), self.targets[draw.index]
+            return self._sample(self._square(draw), self.targets[draw], None)
+        square, target, mask = self._square(draw.index), self.targets[draw.index], None
         if draw.inject:
             points = np.reshape(self.portraits[draw.index].face, (-1, 2)) * self.image_size
             face = Face(*((float(x), float(y)) for x, y in points)) if len(points) else None
-            changed = inject(square.permute(1, 2, 0).numpy(), np.random.default_rng(draw.seed), face=face).image
-            square, target = torch.from_numpy(changed).permute(2, 0, 1), torch.tensor(ARTIFACT)
+            rng = np.random.default_rng(draw.seed)
+            injected = inject(square.permute(1, 2, 0).numpy(), rng, face=face)
+            square, target = torch.from_numpy(injected.image).permute(2, 0, 1), torch.tensor(ARTIFACT)
+            mask = torch.from_numpy(injected.mask.astype(np.uint8)).unsqueeze(0)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(draw.seed)
-            return self.transform(square), target
+            return self._sample(square, target, mask)
+
+    def _sample(self, square: Tensor, target: Tensor, mask: Tensor | None) -> Sample:
+        if mask is not None:
+            image, moved = self.transform(tv_tensors.Image(square), tv_tensors.Mask(mask))
+            return Sample(image.as_subclass(Tensor), target, moved.as_subclass(Tensor))
+        shape, value = (1, self.image_size, self.image_size), UNKNOWN if target == ARTIFACT else 0
+        return Sample(self.transform(square), target, torch.full(shape, value, dtype=torch.uint8))
 
     def _square(self, index: int) -> Tensor:
         return self.pixels[index] if self.pixels is not None else decode(self.portraits[index].path, self.image_size)
@@ -298,11 +322,11 @@ def _cycle(indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Loaders:
-    """Batches of (images (N, 3, S, S) float32, targets (N,) int64); ``test`` is None where there is no test folder."""
+    """Batches of ``Sample``; ``test`` is None where there is no test folder."""
 
-    train: DataLoader[tuple[Tensor, Tensor]]
-    validation: DataLoader[tuple[Tensor, Tensor]]
-    test: DataLoader[tuple[Tensor, Tensor]] | None
+    train: DataLoader[Sample]
+    validation: DataLoader[Sample]
+    test: DataLoader[Sample] | None
 
 
 def build_loaders(
@@ -358,7 +382,7 @@ def build_loaders(
         if len(dataset.targets.unique()) < 2:
             raise DataError(f"{root}: no readable picture is left of one class in {name}")
 
-    def loader(name: str) -> DataLoader[tuple[Tensor, Tensor]]:
+    def loader(name: str) -> DataLoader[Sample]:
         dataset, train = datasets[name], name == "train"
         sampler = EpochSampler(
             dataset.targets.numpy(),

@@ -1,4 +1,4 @@
-"""Focal loss for a rare positive class."""
+"""Focal loss for a rare positive class, and the loss that teaches where."""
 
 from typing import Literal
 
@@ -66,3 +66,26 @@ class FocalLoss(nn.Module):
         if self.reduction == "none":
             return loss
         return loss.mean() if self.reduction == "mean" else loss.sum()
+
+
+UNKNOWN = 255
+"""Value of a mask where nobody knows whether there is an artifact."""
+
+FULL_SHARE = 0.5
+"""Share of a cell that an artifact has to cover for the cell to count as all artifact."""
+
+
+def mask_loss(places: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of where the model sees an artifact, over the pictures whose mask is known.
+
+    Args:
+        places: raw logits (N, h, w) of the cells of a picture.
+        masks: uint8 (N, 1, H, W): 1 artifact, 0 none, ``UNKNOWN`` all over where nobody knows.
+
+    Returns:
+        A scalar; 0 if no mask is known.
+    """
+    known = masks[:, 0, 0, 0] != UNKNOWN
+    share = F.adaptive_avg_pool2d(masks.float(), places.shape[1:]).squeeze(1) / FULL_SHARE
+    loss = F.binary_cross_entropy_with_logits(places.float(), share.clamp(max=1.0), reduction="none").mean(dim=(1, 2))
+    return (loss * known).sum() / known.sum().clamp(min=1)

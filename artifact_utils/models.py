@@ -1,6 +1,7 @@
 """Backbones, heads, where pretrained weights come from, and checkpoints.
 
-Every model maps normalised pictures (N, 3, H, W) to raw logits (N,): one number a picture, artifact is positive.
+Every model maps normalised pictures (N, 3, H, W) to raw logits (N,): one number a picture, artifact is positive. One
+with a locator also says where: it draws a map of raw logits over the picture, and what the map shows counts.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from urllib.error import URLError
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
@@ -43,7 +45,9 @@ class CheckpointError(ValueError):
 class Backbone:
     """A network without its classifier: how to build it, what it returns, what it was normalised with."""
 
-    build: Callable[[int], nn.Module]  # image size -> module with outputs (N, n_features)
+    build: Callable[[int], nn.Module]  # image size -> network
+    run: Callable[[nn.Module, Tensor], tuple[list[Tensor], Tensor]]  # -> maps, finest first, and (N, n_features)
+    n_channels: tuple[int, ...]  # of the maps
     n_features: int
     stages: Callable[[nn.Module], list[nn.Module]]  # its parts from input to output, for partial unfreezing
     pretrained: zoo.WeightsEnum | None  # None: the weights are in a pip package
@@ -112,42 +116,139 @@ def _vit_stages(network: nn.Module) -> list[nn.Module]:
     return [network.get_submodule("conv_proj"), *network.get_submodule("encoder.layers").children()]
 
 
+def _run_features(*taken: int) -> Callable[[nn.Module, Tensor], tuple[list[Tensor], Tensor]]:
+    """Run a torchvision network made of ``features`` and a ``classifier``; the maps are what ``taken`` stages return."""
+
+    def run(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        maps, x = [], images
+        for number, stage in enumerate(network.get_submodule("features").children()):
+            x = stage(x)
+            if number in taken:
+                maps.append(x)
+        return maps, network.get_submodule("classifier")(F.adaptive_avg_pool2d(x, 1)).flatten(1)
+
+    return run
+
+
+def _run_resnet(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    x, outputs = images, []
+    for name, stage in network.named_children():
+        if name == "avgpool":
+            break
+        x = stage(x)
+        outputs.append(x)
+    return outputs[-2:], F.adaptive_avg_pool2d(x, 1).flatten(1)
+
+
+def _run_lite0(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    part = network.get_submodule
+    x, outputs = part("_swish")(part("_bn0")(part("_conv_stem")(images))), []
+    for block in part("_blocks").children():
+        x = block(x)
+        outputs.append(x)
+    features = part("_swish")(part("_bn1")(part("_conv_head")(x)))
+    return [outputs[10], outputs[15]], F.adaptive_avg_pool2d(features, 1).flatten(1)
+
+
+def _run_vit(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    assert isinstance(network, zoo.VisionTransformer)
+    patches = network._process_input(images)  # (N, side * side, 768)
+    tokens = network.encoder(torch.cat([network.class_token.expand(len(images), -1, -1), patches], dim=1))
+    side = math.isqrt(patches.shape[1])
+    return [tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side))], tokens[:, 0]
+
+
 LITE0_MEAN, LITE0_STD = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)
 BACKBONES: dict[str, Backbone] = {
-    "vgg19": Backbone(_vgg19, 512, _features, zoo.VGG19_Weights.IMAGENET1K_V1),
-    "efficientnet_lite0": Backbone(_efficientnet_lite0, 1280, _lite0_stages, None, LITE0_MEAN, LITE0_STD),
-    "mobilenet_v2": Backbone(
-        _without("classifier", zoo.mobilenet_v2), 1280, _features, zoo.MobileNet_V2_Weights.IMAGENET1K_V1
+    "vgg19": Backbone(_vgg19, _run_features(35), (512,), 512, _features, zoo.VGG19_Weights.IMAGENET1K_V1),
+    "efficientnet_lite0": Backbone(
+        _efficientnet_lite0, _run_lite0, (112, 320), 1280, _lite0_stages, None, LITE0_MEAN, LITE0_STD
     ),
-    "resnet18": Backbone(_without("fc", zoo.resnet18), 512, _children, zoo.ResNet18_Weights.IMAGENET1K_V1),
-    "resnet50": Backbone(_without("fc", zoo.resnet50), 2048, _children, zoo.ResNet50_Weights.IMAGENET1K_V2),
+    "mobilenet_v2": Backbone(
+        _without("classifier", zoo.mobilenet_v2),
+        _run_features(13, 17),
+        (96, 320),
+        1280,
+        _features,
+        zoo.MobileNet_V2_Weights.IMAGENET1K_V1,
+    ),
+    "resnet18": Backbone(
+        _without("fc", zoo.resnet18), _run_resnet, (256, 512), 512, _children, zoo.ResNet18_Weights.IMAGENET1K_V1
+    ),
+    "resnet50": Backbone(
+        _without("fc", zoo.resnet50), _run_resnet, (1024, 2048), 2048, _children, zoo.ResNet50_Weights.IMAGENET1K_V2
+    ),
     "efficientnet_b0": Backbone(
-        _without("classifier", zoo.efficientnet_b0), 1280, _features, zoo.EfficientNet_B0_Weights.IMAGENET1K_V1
+        _without("classifier", zoo.efficientnet_b0),
+        _run_features(5, 7),
+        (112, 320),
+        1280,
+        _features,
+        zoo.EfficientNet_B0_Weights.IMAGENET1K_V1,
     ),
     "convnext_tiny": Backbone(
-        _without("classifier.2", zoo.convnext_tiny), 768, _features, zoo.ConvNeXt_Tiny_Weights.IMAGENET1K_V1
+        _without("classifier.2", zoo.convnext_tiny),
+        _run_features(5, 7),
+        (384, 768),
+        768,
+        _features,
+        zoo.ConvNeXt_Tiny_Weights.IMAGENET1K_V1,
     ),
-    "vit_b_16": Backbone(_vit_b_16, 768, _vit_stages, zoo.ViT_B_16_Weights.IMAGENET1K_V1),
+    "vit_b_16": Backbone(_vit_b_16, _run_vit, (768,), 768, _vit_stages, zoo.ViT_B_16_Weights.IMAGENET1K_V1),
 }
 
 
+class Locator(nn.Module):
+    """Says where: maps of a backbone (N, C, h, w), finest first, become one map of raw logits (N, h, w).
+
+    Args:
+        n_channels: of each map.
+        width: of the layer between.
+    """
+
+    def __init__(self, n_channels: tuple[int, ...], width: int = 96) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(sum(n_channels), width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, 1, 1))
+        last = self.layers[2]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        nn.init.constant_(last.bias, -2.0)  # a fault covers about a tenth of a picture: start from there
+        self.gain = nn.Parameter(torch.tensor(0.5))  # of the map's peak in the logit of the whole picture
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        size = maps[0].shape[2:]
+        return self.layers(torch.cat([F.interpolate(fmap, size=size) for fmap in maps], dim=1)).squeeze(1)
+
+
 class ArtifactClassifier(nn.Module):
-    """A backbone and a head with one logit.
+    """A backbone and a head with one logit, and where asked for a locator.
 
     Args:
         arch: a name in ``BACKBONES``.
         image_size: side of the square input in pixels.
+        locates: whether it says where the artifact is, and listens to that.
     """
 
-    def __init__(self, arch: str, image_size: int) -> None:
+    def __init__(self, arch: str, image_size: int, *, locates: bool = False) -> None:
         super().__init__()
         backbone = BACKBONES[arch]
         self.arch, self.image_size = arch, image_size
         self.backbone = backbone.build(image_size)
         self.head = vgg_head(backbone.n_features) if arch == "vgg19" else linear_head(backbone.n_features)
+        self.locator = Locator(backbone.n_channels) if locates else None
 
-    def forward(self, images: Tensor) -> Tensor:  # (N, 3, H, W) -> (N,)
-        return self.head(self.backbone(images).flatten(1)).squeeze(1)
+    def forward(self, images: Tensor) -> Tensor:
+        """Raw logits (N,) of pictures (N, 3, H, W)."""
+        return self.locate(images)[0]
+
+    def locate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Raw logits (N,) of pictures (N, 3, H, W), and of the places in them (N, h, w) if there is a locator."""
+        maps, features = BACKBONES[self.arch].run(self.backbone, images)
+        logits = self.head(features).squeeze(1)
+        if self.locator is None:
+            return logits, None
+        places = self.locator(maps)
+        # A smooth maximum: a fault in one place is a fault. An average would drown it in the rest of the picture.
+        return logits + self.locator.gain * torch.logsumexp(2 * places.flatten(1), dim=1) / 2, places
 
     def freeze(self, share: float) -> None:
         """Keep the first ``share`` of the backbone's stages as they are, from 0 (train all) to 1 (the head alone).
@@ -202,13 +303,16 @@ def vgg_head(n_features: int = 512, dropout: float = 0.5) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(512, 1))
 
 
-def build_model(arch: str, *, weights: Weights = "imagenet", image_size: int = 224) -> ArtifactClassifier:
+def build_model(
+    arch: str, *, weights: Weights = "imagenet", image_size: int = 224, locates: bool = False
+) -> ArtifactClassifier:
     """Build a model of the registry, its head always freshly initialised from torch's global generator.
 
     Args:
         arch: a name in ``BACKBONES``.
         weights: "imagenet" for pretrained weights (an error where they cannot be had), "none" for a random start.
         image_size: side of the square input in pixels.
+        locates: whether it says where the artifact is.
 
     Raises:
         ValueError: an unknown architecture or weights, or an image size that the architecture cannot take.
@@ -221,7 +325,7 @@ def build_model(arch: str, *, weights: Weights = "imagenet", image_size: int = 2
     if not 32 <= image_size <= 1024:
         raise ValueError(f"image size {image_size} is out of range: choose 32 to 1024 pixels")
     state = pretrained_state(arch) if weights == "imagenet" else None
-    model = ArtifactClassifier(arch, image_size)
+    model = ArtifactClassifier(arch, image_size, locates=locates)
     if state is not None:
         _load_backbone(model, state)
     return model
@@ -287,6 +391,7 @@ class ModelInfo:
     arch: str
     image_size: int
     threshold: float
+    locates: bool = False
     class_names: tuple[str, ...] = CLASS_NAMES
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -324,7 +429,7 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
         raise CheckpointError(f"{path} is not a safetensors file ({error}): train again or copy it anew") from error
     info = _parse_info(path, text)
     try:
-        model = ArtifactClassifier(info.arch, info.image_size)
+        model = ArtifactClassifier(info.arch, info.image_size, locates=info.locates)
         model.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} does not hold a whole {info.arch} at {info.image_size} px: {error}") from error
@@ -338,7 +443,7 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
         fields = json.loads(text or "")
         info = ModelInfo(**(fields | {"class_names": tuple(fields["class_names"])}))
         known = info.arch in BACKBONES and info.class_names == CLASS_NAMES
-        sizes = isinstance(info.image_size, int) and 32 <= info.image_size <= 1024
+        sizes = isinstance(info.image_size, int) and 32 <= info.image_size <= 1024 and isinstance(info.locates, bool)
         if not (known and sizes and math.isfinite(info.threshold) and isinstance(info.metrics, dict)):
             raise ValueError(f"arch={info.arch!r}, image_size={info.image_size!r}, threshold={info.threshold!r}")
     except (TypeError, KeyError, ValueError, AttributeError) as error:

@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from artifact_utils.config import TrainConfig
-from artifact_utils.datasets import EpochSampler, Loaders, build_loaders
+from artifact_utils.datasets import EpochSampler, Loaders, Sample, build_loaders
 from artifact_utils.files import write_json
-from artifact_utils.losses import FocalLoss
+from artifact_utils.losses import FocalLoss, mask_loss
 from artifact_utils.metrics import choose_threshold, evaluate, format_table
 from artifact_utils.models import (
     BACKBONES,
@@ -69,7 +69,9 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
 
     torch.manual_seed(config.seed)
     weights: Weights = "none" if (run / "last.pt").exists() else config.weights  # what is continued brings its own
-    model = build_model(config.arch, weights=weights, image_size=_known(config.image_size))
+    model = build_model(
+        config.arch, weights=weights, image_size=_known(config.image_size), locates=config.locates
+    )
     model.freeze(_known(config.frozen))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
@@ -103,7 +105,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
             score = (row["val_macro_f1"], -row["val_loss"])
             if score > tuple(progress.best_score):
                 progress.best_score, progress.best_epoch = score, progress.epoch - 1
-                info = ModelInfo(config.arch, model.image_size, row["threshold"])
+                info = ModelInfo(config.arch, model.image_size, row["threshold"], config.locates)
                 save_checkpoint(run / "best.safetensors", model, info)
             save(run, parts, progress)
             write_table(run / "history.csv", progress.history)
@@ -111,13 +113,13 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
                 on_epoch_end(row)
 
     if not (run / "best.safetensors").exists():  # no epoch at all was asked for
-        save_checkpoint(run / "best.safetensors", model, ModelInfo(config.arch, model.image_size, 0.5))
+        save_checkpoint(run / "best.safetensors", model, ModelInfo(config.arch, model.image_size, 0.5, config.locates))
     evaluate_run(run, config, loaders, device, progress)
     return run
 
 
 def train_one_epoch(
-    loader: DataLoader[tuple[Tensor, Tensor]],
+    loader: DataLoader[Sample],
     model: ArtifactClassifier,
     criterion: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -139,11 +141,14 @@ def train_one_epoch(
     started, loss_sum, dtype = time.perf_counter(), torch.zeros((), device=device), amp_dtype(device)
     title = f"epoch {progress.epoch + 1}/{config.epochs}"
     with tqdm(total=n_steps * batch_size, initial=progress.step * batch_size, desc=title, unit="img") as bar:
-        for images, targets in loader:
+        for images, targets, masks in loader:
             images = images.to(device, non_blocking=True, memory_format=torch.channels_last)  # (B, 3, S, S)
             targets = targets.to(device, non_blocking=True)  # (B,)
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
-                loss = criterion(model(images), targets)
+                logits, places = model.locate(images)  # (B,) and (B, h, w)
+                loss = criterion(logits, targets)
+                if places is not None:
+                    loss = loss + config.mask_weight * mask_loss(places, masks.to(device, non_blocking=True))
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)
@@ -197,12 +202,12 @@ def finish_epoch(
 
 @torch.inference_mode()
 def predict(
-    model: ArtifactClassifier, loader: DataLoader[tuple[Tensor, Tensor]], device: torch.device
+    model: ArtifactClassifier, loader: DataLoader[Sample], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Run the model over a loader: logits (N,) float32 and targets (N,), both on the CPU, in the loader's order."""
     model.eval()
     logits, targets, dtype = [], [], amp_dtype(device)
-    for images, labels in loader:
+    for images, labels, _ in loader:
         images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             logits.append(model(images).float().cpu())

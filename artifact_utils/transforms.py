@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
 Augment = Literal["none", "light", "heavy"]
@@ -27,8 +28,8 @@ def to_square(image: Image.Image, image_size: int) -> torch.Tensor:
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # a copy: PIL's buffer is read-only
 
 
-class JpegRoundTrip(torch.nn.Module):
-    """Compress and decompress with a random quality, so that no class can be told by its codec.
+class JpegRoundTrip(v2.Transform):
+    """Compress and decompress with a random quality, so that no class can be told by its codec. Masks stay as they are.
 
     Args:
         qualities: lowest and highest JPEG quality, 1 to 95.
@@ -39,15 +40,19 @@ class JpegRoundTrip(torch.nn.Module):
         super().__init__()
         self.qualities, self.p = qualities, p
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:  # (3, H, W) uint8 -> the same
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         if torch.rand(()) >= self.p:
-            return image
+            return {"quality": None}
         low, high = self.qualities
+        return {"quality": int(torch.randint(low, high + 1, ()))}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # (3, H, W) uint8 -> the same
+        if params["quality"] is None or isinstance(inpt, tv_tensors.Mask):
+            return inpt
         coded = io.BytesIO()
-        Image.fromarray(image.permute(1, 2, 0).cpu().numpy()).save(
-            coded, "JPEG", quality=int(torch.randint(low, high + 1, ()))
-        )
-        return torch.from_numpy(np.array(Image.open(coded))).permute(2, 0, 1).to(image.device)
+        Image.fromarray(inpt.permute(1, 2, 0).cpu().numpy()).save(coded, "JPEG", quality=params["quality"])
+        decoded = torch.from_numpy(np.array(Image.open(coded))).permute(2, 0, 1).to(inpt.device)
+        return tv_tensors.wrap(decoded, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else decoded
 
 
 def build_transforms(mean: Sequence[float], std: Sequence[float], *, augment: Augment = "none") -> v2.Transform:
@@ -61,12 +66,13 @@ def build_transforms(mean: Sequence[float], std: Sequence[float], *, augment: Au
             saturation, hue, a slight blur and JPEG.
 
     Returns:
-        A transform from uint8 (..., 3, H, W) on any device to float32 of the same shape.
+        A transform from uint8 (..., 3, H, W) on any device to float32 of the same shape. Given an ``Image`` and a
+        ``Mask`` of ``torchvision.tv_tensors``, it moves the mask with the picture and leaves its values alone.
 
     Raises:
         ValueError: an unknown kind of augmentation.
     """
-    fill = {torch.Tensor: list(PAD_COLOUR)}
+    fill = {torch.Tensor: list(PAD_COLOUR), tv_tensors.Image: list(PAD_COLOUR), tv_tensors.Mask: 0}
     steps: list[torch.nn.Module] = []
     if augment == "light":
         steps = [

@@ -17,6 +17,7 @@ from artifact_utils.datasets import (
     split_by_group,
 )
 from artifact_utils.images import ImageError
+from artifact_utils.losses import UNKNOWN
 from artifact_utils.synthesis import FACE_COLUMNS
 from artifact_utils.transforms import build_transforms
 
@@ -90,8 +91,9 @@ def test_a_validation_folder_is_used_as_it_is(own_copy):
 
 def test_batches(dataset_folder):
     loaders = build_loaders(dataset_folder, **LOADER)
-    images, targets = next(iter(loaders.train))
+    images, targets, masks = next(iter(loaders.train))
     assert images.shape == (8, 3, 32, 32)
+    assert masks.shape == (8, 1, 32, 32)
     assert images.dtype == torch.float32
     assert set(targets.tolist()) <= {0, 1}
     assert len(loaders.test.dataset) == 12
@@ -101,9 +103,8 @@ def test_batches(dataset_folder):
 def test_an_epoch_is_a_function_of_the_seed_whatever_the_workers(dataset_folder, workers):
     reference = build_loaders(dataset_folder, **LOADER, seed=3)
     other = build_loaders(dataset_folder, **LOADER, seed=3, workers=workers)
-    for (images, targets), (other_images, other_targets) in zip(reference.train, other.train, strict=True):
-        assert torch.equal(images, other_images)
-        assert torch.equal(targets, other_targets)
+    for batch, other_batch in zip(reference.train, other.train, strict=True):
+        assert all(torch.equal(*tensors) for tensors in zip(batch, other_batch, strict=True))
 
 
 def test_oversampling_balances_the_classes_and_repeats_nothing_needlessly():
@@ -129,12 +130,29 @@ def test_artifacts_made_on_the_spot_replace_repeated_ones_and_sit_on_clean_pictu
 def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(dataset_folder):
     dataset = ArtifactDataset(list_portraits(dataset_folder, "train"), 32, build_transforms(HALF, HALF))
     before = dataset.pixels.clone()
-    clean, target = dataset[Draw(0, 5)]
-    made, made_target = dataset[Draw(0, 5, inject=True)]
+    clean, target, mask = dataset[Draw(0, 5)]
+    made, made_target, made_mask = dataset[Draw(0, 5, inject=True)]
     assert (target, made_target) == (0, 1)
     assert not torch.equal(clean, made)
+    assert not mask.any()
+    assert torch.equal((clean != made).any(dim=0), made_mask[0].bool() & (clean != made).any(dim=0))
     assert torch.equal(made, dataset[Draw(0, 5, inject=True)][0])
     assert torch.equal(dataset.pixels, before)
+
+
+def test_a_mask_is_moved_with_its_picture(dataset_folder):
+    portraits = list_portraits(dataset_folder, "train")
+    transform = build_transforms(HALF, HALF, augment="heavy")
+    moved, still = (ArtifactDataset(portraits, 64, t)[Draw(0, 5, inject=True)] for t in (transform, lambda *x: x))
+    assert moved.mask.unique().tolist() == [0, 1]
+    assert not torch.equal(moved.mask, still.mask)
+    assert 0.3 < moved.mask.sum() / still.mask.sum() < 2
+
+
+def test_where_an_artifact_is_that_somebody_labelled_nobody_knows(dataset_folder):
+    portraits = list_portraits(dataset_folder, "train")
+    dataset = ArtifactDataset(portraits, 32, build_transforms(HALF, HALF))
+    assert all((dataset[i].mask == (UNKNOWN if dataset[i].target else 0)).all() for i in (0, len(dataset) - 1))
 
 
 def test_made_artifacts_know_where_the_face_is_if_somebody_says(own_copy):

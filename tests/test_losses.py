@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torchvision.ops import sigmoid_focal_loss
 
-from artifact_utils.losses import FocalLoss
+from artifact_utils.losses import UNKNOWN, FocalLoss, mask_loss
 
 
 @pytest.fixture
@@ -67,3 +67,23 @@ def test_invalid_arguments(arguments, message):
 def test_shapes_must_match():
     with pytest.raises(ValueError, match=r"logits have shape \(2, 1\), targets \(2,\)"):
         FocalLoss()(torch.zeros(2, 1), torch.zeros(2))
+
+
+def test_the_mask_loss_is_small_where_the_map_is_right_and_ignores_what_nobody_knows():
+    masks = torch.zeros(2, 1, 64, 64, dtype=torch.uint8)
+    masks[0, 0, :16, :16] = 1  # exactly the first cell
+    right = torch.full((2, 4, 4), -20.0)
+    right[0, 0, 0] = 20.0
+    assert mask_loss(right, masks) < 1e-6
+    assert mask_loss(-right, masks) > 10
+    masks[1] = UNKNOWN
+    wrong_where_unknown = torch.cat([right[:1], torch.full((1, 4, 4), 20.0)])
+    assert mask_loss(wrong_where_unknown, masks) < 1e-6
+    masks[0] = UNKNOWN
+    assert mask_loss(right, masks) == 0
+
+
+def test_half_a_cell_counts_as_a_whole_one():
+    masks = torch.zeros(1, 1, 16, 16, dtype=torch.uint8)
+    masks[0, 0, :8] = 1
+    assert mask_loss(torch.full((1, 1, 1), 20.0), masks) < 1e-6

@@ -25,6 +25,33 @@ def test_every_backbone_gives_one_logit_a_picture(arch):
         assert model(torch.randn(2, 3, 64, 64)).shape == (2,)
 
 
+@pytest.mark.parametrize("arch", BACKBONES)
+def test_running_a_backbone_part_by_part_gives_what_it_gives_in_one(arch):
+    model = build_model(arch, weights="none", image_size=64).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        maps, features = BACKBONES[arch].run(model.backbone, images)
+        if arch == "efficientnet_lite0":  # its package flattens on its way to the classifier that was taken off
+            expected = model.backbone._avg_pooling(model.backbone.extract_features(images)).flatten(1)
+        else:
+            expected = model.backbone(images).flatten(1)
+    torch.testing.assert_close(features, expected)
+    assert tuple(fmap.shape[1] for fmap in maps) == BACKBONES[arch].n_channels
+    assert maps[0].shape[2:] == (4, 4)  # one cell for 16 x 16 pixels
+
+
+@pytest.mark.parametrize("arch", BACKBONES)
+def test_a_locator_says_where_and_the_logit_listens(arch):
+    model = build_model(arch, weights="none", image_size=64, locates=True).eval()
+    with torch.inference_mode():
+        logits, places = model.locate(torch.randn(2, 3, 64, 64))
+        assert logits.shape == (2,)
+        assert places.shape == (2, 4, 4)
+        before = model(torch.zeros(1, 3, 64, 64))
+        model.locator.layers[2].bias += 5
+        assert model(torch.zeros(1, 3, 64, 64)) > before + 2
+
+
 def test_the_final_vgg_head():
     layers = [type(layer).__name__ for layer in ArtifactClassifier("vgg19", 64).head]
     block = ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
@@ -135,6 +162,15 @@ def test_a_checkpoint_comes_back_as_it_was(checkpoint):
     assert torch.equal(loaded(images), model(images))
 
 
+def test_a_checkpoint_with_a_locator_comes_back_with_it(tmp_path):
+    model = build_model("efficientnet_lite0", weights="none", image_size=64, locates=True).eval()
+    save_checkpoint(tmp_path / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.4, locates=True))
+    loaded, info = load_checkpoint(tmp_path / "best.safetensors")
+    images = torch.randn(2, 3, 64, 64)
+    assert info.locates
+    assert all(torch.equal(*pair) for pair in zip(loaded.locate(images), model.locate(images), strict=True))
+
+
 def rewrite(path, state=None, header=None):
     fields = asdict(ModelInfo("efficientnet_lite0", 64, 0.4))
     save_file(state or load_file(path), path, metadata={"artifact_utils": json.dumps(fields | (header or {}))})
@@ -142,7 +178,7 @@ def rewrite(path, state=None, header=None):
 
 @pytest.mark.parametrize(
     "header",
-    [{"arch": "os.system"}, {"image_size": 10**9}, {"threshold": float("nan")}, {"surprise": 1}, {"class_names": [1]}],
+    [{"arch": "os.system"}, {"image_size": 10**9}, {"threshold": float("nan")}, {"surprise": 1}, {"locates": 2}, {"class_names": [1]}],
 )
 def test_a_hostile_header_is_refused(checkpoint, header):
     path, _ = checkpoint
