@@ -204,7 +204,7 @@ def package(run: tyro.conf.Positional[Path], threshold: float | None = None) -> 
     if n_bytes > MAX_PRETRAINED_BYTES:
         raise CheckpointError(
             f"{info.arch} takes {n_bytes / 1e6:.0f} MB, {MAX_PRETRAINED_BYTES / 1e6:.0f} are allowed: "
-            f"train a smaller one, such as --arch efficientnet_lite0"
+            "train a smaller one, such as --arch efficientnet_lite0"
         )
     info = _with_threshold(info, threshold)
     PRETRAINED.parent.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from artifact_utils.config import ConfigError
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
-from artifact_utils.models import CheckpointError, ModelInfo, build_model, save_checkpoint
+from artifact_utils.models import CheckpointError
 
 
 @pytest.fixture
@@ -83,12 +83,11 @@ def test_a_run_becomes_the_pretrained_detector(run, portrait, pretrained, monkey
 
 
 def test_what_cannot_be_packaged(run, tmp_path, pretrained, monkeypatch, capsys):
-    vgg = tmp_path / "vgg.safetensors"
-    save_checkpoint(vgg, build_model("vgg19", weights="none", image_size=64), ModelInfo("vgg19", 64, 0.5))
+    monkeypatch.setattr(module, "MAX_PRETRAINED_BYTES", 5_000_000)
     for arguments, message in (
         ([tmp_path / "nowhere"], "error: no checkpoint at"),
         ([run, "--threshold", "1.5"], "error: threshold 1.5 is out of range"),
-        ([vgg], "error: vgg19 takes 42 MB, 10 are allowed: train a smaller one"),
+        ([run], "error: efficientnet_lite0 takes 7 MB, 5 are allowed: train a smaller one"),
     ):
         assert command(monkeypatch, *arguments) == 2
         assert message in capsys.readouterr().err
