@@ -200,13 +200,13 @@ def package(run: tyro.conf.Positional[Path], threshold: float | None = None) -> 
         ConfigError: the threshold is out of range.
     """
     model, info = load_checkpoint(checkpoint_file(run))
+    info = _with_threshold(info, threshold)
     n_bytes = 2 * sum(parameter.numel() for parameter in model.parameters())
     if n_bytes > MAX_PRETRAINED_BYTES:
         raise CheckpointError(
             f"{info.arch} takes {n_bytes / 1e6:.0f} MB, {MAX_PRETRAINED_BYTES / 1e6:.0f} are allowed: "
             "train a smaller one, such as --arch efficientnet_lite0"
         )
-    info = _with_threshold(info, threshold)
     PRETRAINED.parent.mkdir(exist_ok=True)
     save_checkpoint(PRETRAINED, model, info, half=True)
     size = PRETRAINED.stat().st_size / 1e6
