@@ -4,7 +4,7 @@
     python filter_images.py portraits --threshold 0.7                 # be stricter or laxer; known scores are kept
     python filter_images.py portraits --move-flagged rejected         # move the flagged ones away
     python filter_images.py portraits --move-flagged rejected --undo  # put them back
-    python filter_images.py portraits --run runs/vgg19                # with the model of another run
+    python filter_images.py portraits --run runs/efficientnet_lite0   # with a model of your own
 
 Interrupted or killed, the same command goes on from the pictures that the table already holds.
 """
@@ -17,7 +17,6 @@ from artifact_utils.config import ConfigError
 from artifact_utils.files import FileError
 from artifact_utils.filtering import FilterConfig, move_flagged, score_folder, undo_move
 from artifact_utils.models import CheckpointError
-from artifact_utils.runs import RunError
 
 
 def main() -> int:
@@ -32,7 +31,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from what {config.scores} already holds", file=sys.stderr)
         return 130
-    except (FileError, CheckpointError, ConfigError, RunError, OSError) as error:
+    except (FileError, CheckpointError, ConfigError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -5,7 +5,7 @@ import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
+from artifact_utils.faces import find_shares
 from artifact_utils.files import read_csv
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, load_image
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
@@ -166,10 +167,17 @@ class ArtifactDataset(Dataset[Sample]):
         image_size: side of the square tensors in pixels.
         transform: from uint8 (3, image_size, image_size) to the float tensor that the model reads.
         progress: label of the progress bar, None for no bar.
+        find_faces: look for the face, once, where nobody said where it is: made artifacts then sit on it.
     """
 
     def __init__(
-        self, portraits: Sequence[Portrait], image_size: int, transform: v2.Transform, *, progress: str | None = None
+        self,
+        portraits: Sequence[Portrait],
+        image_size: int,
+        transform: v2.Transform,
+        *,
+        progress: str | None = None,
+        find_faces: bool = False,
     ) -> None:
         self.image_size, self.transform = image_size, transform
         self.portraits: list[Portrait] = []
@@ -177,13 +185,15 @@ class ArtifactDataset(Dataset[Sample]):
         shape = (len(portraits), 3, image_size, image_size)
         pixels = torch.empty(shape, dtype=torch.uint8) if np.prod(shape) <= CACHE_BYTES else None
         decoded = decode_stream((portrait.path for portrait in portraits), image_size)
-        bar = tqdm(decoded, progress, len(portraits), unit="img", disable=progress is None)
+        bar = decoded if progress is None else tqdm(decoded, progress, len(portraits), unit="img")
         for portrait, (_, tensor) in zip(portraits, bar, strict=True):
             if isinstance(tensor, ImageError):
                 self.rejected.append(tensor)
                 continue
             if pixels is not None:
                 pixels[len(self.portraits)] = tensor
+            if find_faces and not portrait.face:
+                portrait = replace(portrait, face=find_shares(tensor.permute(1, 2, 0).numpy()))
             self.portraits.append(portrait)
         self.pixels = None if pixels is None else pixels[: len(self.portraits)]
         self.targets = torch.tensor([portrait.label for portrait in self.portraits], dtype=torch.int64)

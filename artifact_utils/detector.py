@@ -1,20 +1,40 @@
-"""A trained model, ready to use on pictures and on any number of files."""
+"""A trained model, ready to use on pictures and on any number of files.
 
-from collections.abc import Iterable, Iterator
+Make the best model of a run the one that comes with the package, which ``Detector.from_pretrained`` loads:
+
+    python -m artifact_utils.detector runs/efficientnet_lite0
+    python -m artifact_utils.detector runs/efficientnet_lite0 --threshold 0.6
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+import tyro
 from PIL import Image
 from torch import Tensor
 
 from artifact_utils.config import ConfigError, resolve_device
-from artifact_utils.datasets import decode_stream
+from artifact_utils.datasets import Portrait, decode_stream
 from artifact_utils.images import ImageError, load_image
-from artifact_utils.models import ArtifactClassifier, ModelInfo, fuse_batch_norm, load_checkpoint
+from artifact_utils.models import (
+    ArtifactClassifier,
+    CheckpointError,
+    ModelInfo,
+    fuse_batch_norm,
+    load_checkpoint,
+    save_checkpoint,
+)
 from artifact_utils.training import amp_dtype
 from artifact_utils.transforms import build_transforms, to_square
+
+PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"
+"""The detector that comes with the package."""
+MAX_PRETRAINED_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -28,7 +48,7 @@ class Prediction:
 
 
 class Detector:
-    """Scores portraits: ``Detector.load("runs/efficientnet_lite0").predict("portrait.png").probability``.
+    """Scores portraits: ``Detector.from_pretrained().predict("portrait.png").probability``.
 
     Args:
         model: on the device that is to be used; it is the detector's from now on, and fused for speed.
@@ -54,13 +74,13 @@ class Detector:
             CheckpointError: there is no checkpoint, or it is damaged.
             ConfigError: no such device, or the threshold is out of range.
         """
-        path = Path(run)
-        model, info = load_checkpoint(path / "best.safetensors" if path.is_dir() else path, resolve_device(device))
-        if threshold is not None:
-            if not 0.0 <= threshold <= 1.0:
-                raise ConfigError(f"threshold {threshold} is out of range: choose one in [0, 1]")
-            info = replace(info, threshold=threshold)
-        return cls(model, info)
+        model, info = load_checkpoint(checkpoint_file(run), resolve_device(device))
+        return cls(model, _with_threshold(info, threshold))
+
+    @classmethod
+    def from_pretrained(cls, *, threshold: float | None = None, device: str = "auto") -> "Detector":
+        """Load the detector that comes with the package; arguments and errors are those of ``load``."""
+        return cls.load(pretrained_file(), threshold=threshold, device=device)
 
     @property
     def threshold(self) -> float:
@@ -96,6 +116,29 @@ class Detector:
                 waiting = []
         yield from self._predict_decoded(waiting)
 
+    def table(self, portraits: Sequence[Portrait], root: Path, *, batch_size: int = 32) -> pd.DataFrame:
+        """Score labelled portraits, in order, into the layout of a run's ``predictions.csv``.
+
+        Args:
+            portraits: what ``list_portraits`` or ``split_by_group`` gave.
+            root: the folder they lie in, which ``path`` is told from.
+            batch_size: pictures that the network scores at once.
+
+        Returns:
+            ``path``, ``group``, ``target`` (1 is artifact), ``probability`` and ``predicted`` (0 or 1) of each.
+
+        Raises:
+            ImageError: one of them cannot be read.
+        """
+        rows = []
+        answers = self.predict_files((portrait.path for portrait in portraits), batch_size=batch_size)
+        for portrait, (path, answer) in zip(portraits, answers, strict=True):
+            if isinstance(answer, ImageError):
+                raise answer
+            name = path.relative_to(root).as_posix()
+            rows.append((name, portrait.group, portrait.label, answer.probability, int(answer.flagged)))
+        return pd.DataFrame(rows, columns=["path", "group", "target", "probability", "predicted"])
+
     def _predict_decoded(
         self, items: list[tuple[Path, Tensor | ImageError]]
     ) -> Iterator[tuple[Path, Prediction | ImageError]]:
@@ -123,3 +166,69 @@ class Detector:
         dtype = amp_dtype(device)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             return torch.sigmoid(self.model(images).float()).cpu()
+
+
+def checkpoint_file(run: str | Path) -> Path:
+    """The checkpoint that a run folder, or the path of one, stands for."""
+    path = Path(run)
+    return path / "best.safetensors" if path.is_dir() else path
+
+
+def pretrained_file() -> Path:
+    """Where the detector that comes with the package lies.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    if not PRETRAINED.is_file():
+        raise CheckpointError(
+            f"no pretrained detector at {PRETRAINED}: train one with python model_training.py, then name its run "
+            f"(filter_images.py --run RUN, Detector.load), or put it there with python -m artifact_utils.detector RUN"
+        )
+    return PRETRAINED
+
+
+def package(run: tyro.conf.Positional[Path], threshold: float | None = None) -> None:
+    """Make the best model of a run the detector that comes with the package, its weights in 16 bits.
+
+    Args:
+        run: run folder, or a .safetensors file from one.
+        threshold: in [0, 1], instead of the one that was chosen on the validation people.
+
+    Raises:
+        CheckpointError: there is no checkpoint, it is damaged, or it is too large to come with a package.
+        ConfigError: the threshold is out of range.
+    """
+    model, info = load_checkpoint(checkpoint_file(run))
+    info = _with_threshold(info, threshold)
+    n_bytes = 2 * sum(parameter.numel() for parameter in model.parameters())
+    if n_bytes > MAX_PRETRAINED_BYTES:
+        raise CheckpointError(
+            f"{info.arch} takes {n_bytes / 1e6:.0f} MB, {MAX_PRETRAINED_BYTES / 1e6:.0f} are allowed: "
+            "train a smaller one, such as --arch efficientnet_lite0"
+        )
+    PRETRAINED.parent.mkdir(exist_ok=True)
+    save_checkpoint(PRETRAINED, model, info, half=True)
+    size = PRETRAINED.stat().st_size / 1e6
+    print(f"{PRETRAINED}: {info.arch} at {info.image_size} px, threshold {info.threshold:.3f}, {size:.1f} MB")
+
+
+def _with_threshold(info: ModelInfo, threshold: float | None) -> ModelInfo:
+    if threshold is None:
+        return info
+    if not 0.0 <= threshold <= 1.0:
+        raise ConfigError(f"threshold {threshold} is out of range: choose one in [0, 1]")
+    return replace(info, threshold=threshold)
+
+
+def main() -> int:
+    try:
+        tyro.cli(package)
+    except (CheckpointError, ConfigError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

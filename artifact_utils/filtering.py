@@ -13,10 +13,9 @@ import tyro
 from tqdm.auto import tqdm
 
 from artifact_utils.contact_sheet import draw_contact_sheet
-from artifact_utils.detector import Detector
+from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
 from artifact_utils.files import FileError, move_file, read_csv, write_csv, write_json
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
-from artifact_utils.runs import newest_run
 from artifact_utils.score_table import COLUMNS, Tally, refresh
 
 MOVED, MOVED_COLUMNS = "moved.csv", ("source", "destination")
@@ -36,11 +35,11 @@ class FilterConfig:
     folder: tyro.conf.Positional[Path]
     """Folder of portraits, nested or not."""
     run: Path | None = None
-    """Run folder or .safetensors file of the model. Default: the newest run in runs/."""
+    """Run folder or .safetensors file of the model. Default: the detector that comes with the package."""
     scores: Path = Path("scores.csv")
     """Table to write; the contact sheet of the worst goes beside it as .jpg."""
     threshold: float | None = None
-    """Flag from this probability on, instead of the threshold that the run has chosen."""
+    """Flag from this probability on, instead of the model's own threshold."""
     move_flagged: Path | None = None
     """Folder to move the flagged pictures to."""
     undo: bool = False
@@ -88,11 +87,11 @@ def score_folder(config: FilterConfig) -> Summary:
     folder, scores = config.folder, config.scores
     if not folder.is_dir():
         raise FilterError(f"no folder {folder}: name a folder of portraits")
-    run = config.run or newest_run(holding="best.safetensors")
-    detector = Detector.load(run, threshold=config.threshold, device=config.device)
+    model = checkpoint_file(config.run) if config.run else pretrained_file()
+    detector = Detector.load(model, threshold=config.threshold, device=config.device)
 
     started, state_file = time.time(), scores.with_suffix(".json")
-    identity = {"folder": str(folder.resolve()), "model": _model_digest(run)}
+    identity = {"folder": str(folder.resolve()), "model": hashlib.sha256(model.read_bytes()).hexdigest()}
     since = _scored_since(scores, state_file, identity)
     scores.parent.mkdir(parents=True, exist_ok=True)
     write_json(state_file, {**identity, "started": since or started})  # before the table that it vouches for
@@ -202,11 +201,6 @@ def _complain(error: OSError) -> None:
 
 def _relative(file: Path, folder: Path) -> str:
     return file.relative_to(folder).as_posix()
-
-
-def _model_digest(run: Path) -> str:
-    file = run / "best.safetensors" if run.is_dir() else run
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _known_target(config: FilterConfig) -> Path:

@@ -86,6 +86,7 @@ def mask_loss(places: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         A scalar; 0 if no mask is known.
     """
     known = masks[:, 0, 0, 0] != UNKNOWN
-    share = F.adaptive_avg_pool2d(masks.float(), places.shape[1:]).squeeze(1) / FULL_SHARE
+    size = (places.shape[1], places.shape[2])
+    share = F.adaptive_avg_pool2d(masks.float(), size).squeeze(1) / FULL_SHARE
     loss = F.binary_cross_entropy_with_logits(places.float(), share.clamp(max=1.0), reduction="none").mean(dim=(1, 2))
     return (loss * known).sum() / known.sum().clamp(min=1)

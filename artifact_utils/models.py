@@ -117,7 +117,7 @@ def _vit_stages(network: nn.Module) -> list[nn.Module]:
 
 
 def _run_features(*taken: int) -> Callable[[nn.Module, Tensor], tuple[list[Tensor], Tensor]]:
-    """Run a torchvision network made of ``features`` and a ``classifier``; the maps are what ``taken`` stages return."""
+    """Run a torchvision network of ``features`` and ``classifier``; the maps are what the ``taken`` stages return."""
 
     def run(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
         maps, x = [], images
@@ -404,17 +404,30 @@ class ModelInfo:
         return BACKBONES[self.arch].std
 
 
-def save_checkpoint(path: Path, model: ArtifactClassifier, info: ModelInfo) -> None:
-    """Write weights and ``info`` as one safetensors file, whole or not at all."""
+def save_checkpoint(path: Path, model: ArtifactClassifier, info: ModelInfo, *, half: bool = False) -> None:
+    """Write weights and ``info`` as one safetensors file, whole or not at all.
+
+    Args:
+        half: store weights in 16 bits, for half the size; the statistics of batch norms, and what is too large for
+            16 bits, keep 32.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        state = {name: tensor.half() if _fits_half(name, tensor) else tensor for name, tensor in state.items()}
     write_bytes(path, serialize(state, metadata={"artifact_utils": json.dumps(asdict(info))}))
+
+
+def _fits_half(name: str, tensor: Tensor) -> bool:
+    is_weight = tensor.is_floating_point() and not name.endswith(("running_mean", "running_var"))
+    return is_weight and bool((tensor.abs() <= torch.finfo(torch.float16).max).all())
 
 
 def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[ArtifactClassifier, ModelInfo]:
     """Read a model and its ``ModelInfo``; nothing in the file is ever executed.
 
     Returns:
-        The model on ``device``, in evaluation mode, and what the checkpoint says of it.
+        The model on ``device``, in evaluation mode and in 32 bits however it was stored, and what the checkpoint says
+        of it.
 
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of this project.

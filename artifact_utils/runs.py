@@ -66,15 +66,15 @@ def open_run(config: TrainConfig) -> tuple[TrainConfig, Path]:
     return replace(config, out=run), run
 
 
-def newest_run(root: Path = Path("runs"), *, holding: str = "config.json") -> Path:
-    """The run under ``root`` whose file ``holding`` was written last.
+def newest_run(root: Path = Path("runs")) -> Path:
+    """The run under ``root`` that was started or continued last.
 
     Raises:
         RunError: there is none.
     """
-    files = sorted(root.glob(f"*/{holding}"), key=lambda file: file.stat().st_mtime)
+    files = sorted(root.glob("*/config.json"), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise RunError(f"no run with {holding} in {root}: train one with python model_training.py, or name a run")
+        raise RunError(f"no run in {root}: train one with python model_training.py, or name a run")
     return files[-1].parent
 
 

@@ -69,9 +69,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
 
     torch.manual_seed(config.seed)
     weights: Weights = "none" if (run / "last.pt").exists() else config.weights  # what is continued brings its own
-    model = build_model(
-        config.arch, weights=weights, image_size=_known(config.image_size), locates=config.locates
-    )
+    model = build_model(config.arch, weights=weights, image_size=_known(config.image_size), locates=config.locates)
     model.freeze(_known(config.frozen))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
@@ -201,9 +199,7 @@ def finish_epoch(
 
 
 @torch.inference_mode()
-def predict(
-    model: ArtifactClassifier, loader: DataLoader[Sample], device: torch.device
-) -> tuple[Tensor, Tensor]:
+def predict(model: ArtifactClassifier, loader: DataLoader[Sample], device: torch.device) -> tuple[Tensor, Tensor]:
     """Run the model over a loader: logits (N,) float32 and targets (N,), both on the CPU, in the loader's order."""
     model.eval()
     logits, targets, dtype = [], [], amp_dtype(device)

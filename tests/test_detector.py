@@ -1,9 +1,13 @@
+import shutil
+
 import numpy as np
 import pytest
 from conftest import draw_portrait
 from PIL import Image
 
+from artifact_utils import detector as module
 from artifact_utils.config import ConfigError
+from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
 from artifact_utils.models import CheckpointError
@@ -53,3 +57,57 @@ def test_what_cannot_be_loaded_or_read(run, tmp_path):
         Detector.load(tmp_path)
     with pytest.raises(ImageError, match="no such file"):
         Detector.load(run).predict(tmp_path / "missing.png")
+
+
+@pytest.fixture
+def pretrained(tmp_path, monkeypatch):
+    """Where the packaged detector is looked for: nothing is there yet."""
+    monkeypatch.setattr(module, "PRETRAINED", tmp_path / "package" / "portraits.safetensors")
+    return module.PRETRAINED
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["artifact_utils.detector", *map(str, arguments)])
+    return module.main()
+
+
+def test_a_run_becomes_the_pretrained_detector(run, portrait, pretrained, monkeypatch, capsys):
+    assert command(monkeypatch, run, "--threshold", "0.25") == 0
+    assert f"{pretrained}: efficientnet_lite0 at 64 px, threshold 0.250" in capsys.readouterr().out
+    assert pretrained.stat().st_size < 0.55 * (run / "best.safetensors").stat().st_size
+    assert pretrained.stat().st_size < 10_000_000
+    own, packaged = Detector.load(run, device="cpu"), Detector.from_pretrained(device="cpu")
+    assert (own.threshold, packaged.threshold) == (0.5, 0.25)
+    assert packaged.predict(portrait).probability == pytest.approx(own.predict(portrait).probability, abs=2e-3)
+    assert Detector.from_pretrained(threshold=0.75, device="cpu").threshold == 0.75
+
+
+def test_what_cannot_be_packaged(run, tmp_path, pretrained, monkeypatch, capsys):
+    monkeypatch.setattr(module, "MAX_PRETRAINED_BYTES", 5_000_000)
+    for arguments, message in (
+        ([tmp_path / "nowhere"], "error: no checkpoint at"),
+        ([run, "--threshold", "1.5"], "error: threshold 1.5 is out of range"),
+        ([run], "error: efficientnet_lite0 takes 7 MB, 5 are allowed: train a smaller one"),
+    ):
+        assert command(monkeypatch, *arguments) == 2
+        assert message in capsys.readouterr().err
+    assert not pretrained.exists()
+    with pytest.raises(CheckpointError, match=r"no pretrained detector at .*: train one with python model_training.py"):
+        Detector.from_pretrained()
+
+
+def test_a_table_of_labelled_portraits(run, dataset_folder, tmp_path):
+    root = shutil.copytree(dataset_folder, tmp_path / "dataset")
+    portraits = list_portraits(root, "test")
+    detector = Detector.load(run, device="cpu")
+    table = detector.table(portraits, root, batch_size=5)
+    assert list(table.columns) == ["path", "group", "target", "probability", "predicted"]
+    assert table["path"].tolist() == [portrait.path.relative_to(root).as_posix() for portrait in portraits]
+    assert table["target"].tolist() == [0] * 9 + [1] * 3
+    assert set(table["group"]) == {"P100", "P101"}
+    assert (table["predicted"] == (table["probability"] >= detector.threshold)).all()
+    assert table["probability"][4] == pytest.approx(detector.predict(portraits[4].path).probability, abs=1e-5)
+    assert list(detector.table([], root).columns) == list(table.columns)
+    portraits[1].path.write_bytes(b"not a picture")
+    with pytest.raises(ImageError, match=portraits[1].path.name):
+        detector.table(portraits, root)

@@ -10,8 +10,10 @@ import pytest
 from conftest import draw_portrait
 from PIL import Image
 
+from artifact_utils.detector import package
 from artifact_utils.files import move_file
 from artifact_utils.filtering import FilterConfig, FilterError, move_flagged, score_folder, undo_move
+from artifact_utils.models import CheckpointError
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,6 +64,21 @@ def test_every_picture_gets_a_row_and_the_worst_a_sheet(config):
             assert row["flagged"] == str(int(float(row["probability"]) >= 0.5))
     with Image.open(config.scores.with_suffix(".jpg")) as sheet:
         assert sheet.width == 6 * 256
+
+
+def test_without_a_run_the_pretrained_detector_scores(config, monkeypatch, tmp_path):
+    default = replace(config, run=None)
+    monkeypatch.setattr("artifact_utils.detector.PRETRAINED", tmp_path / "portraits.safetensors")
+    with pytest.raises(CheckpointError, match=r"no pretrained detector at .*portraits.safetensors: train one with"):
+        score_folder(default)
+    assert not config.scores.exists()
+    shutil.copy(config.run / "best.safetensors", tmp_path / "portraits.safetensors")
+    score_folder(default)
+    assert score_folder(default).new == 0
+    assert score_folder(config).new == 0  # the same model under another name
+    package(config.run)  # in 16 bits it is another model
+    with pytest.raises(FilterError, match="belongs to another model: name another table with --scores"):
+        score_folder(default)
 
 
 def test_a_second_run_scores_nothing_again_and_takes_the_new_threshold(config):
@@ -188,4 +205,3 @@ def test_the_script(config, tmp_path):
     nothing = filter_images(tmp_path / "nowhere", "--run", config.run, cwd=tmp_path)
     assert nothing.returncode == 2
     assert "error: no folder" in nothing.stderr
-    assert filter_images(config.folder, cwd=tmp_path / "portraits").returncode == 2  # no runs/ there

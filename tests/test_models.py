@@ -171,6 +171,36 @@ def test_a_checkpoint_with_a_locator_comes_back_with_it(tmp_path):
     assert all(torch.equal(*pair) for pair in zip(loaded.locate(images), model.locate(images), strict=True))
 
 
+@pytest.mark.parametrize("arch", ["efficientnet_lite0", "resnet18"])
+def test_a_checkpoint_in_16_bits_is_half_as_large_and_answers_alike(arch, tmp_path):
+    torch.manual_seed(0)
+    model = build_model(arch, weights="none", image_size=64).eval()
+    images = torch.randn(4, 3, 64, 64)
+    paths = [tmp_path / "full.safetensors", tmp_path / "half.safetensors"]
+    for path, half in zip(paths, (False, True), strict=True):
+        save_checkpoint(path, model, ModelInfo(arch, 64, 0.4), half=half)
+    full_size, half_size = (path.stat().st_size for path in paths)
+    assert half_size < 0.55 * full_size
+    loaded, info = load_checkpoint(paths[1])
+    assert info == ModelInfo(arch, 64, 0.4)
+    assert {p.dtype for p in [*loaded.parameters(), *loaded.buffers()]} == {torch.float32, torch.int64}
+    torch.testing.assert_close(loaded(images), model(images), atol=2e-3, rtol=2e-2)
+
+
+def test_what_16_bits_cannot_hold_keeps_32(checkpoint):
+    path, model = checkpoint
+    with torch.no_grad():
+        model.head[1].weight[0, 0] = 1e6
+        model.backbone._bn0.running_var.fill_(1e9)
+        model.backbone._bn0.running_mean.fill_(1e-9)
+    save_checkpoint(path, model, ModelInfo("efficientnet_lite0", 64, 0.4), half=True)
+    stored, loaded = load_file(path), load_checkpoint(path)[0]
+    kept = ("head.1.weight", "backbone._bn0.running_var", "backbone._bn0.running_mean")
+    assert all(torch.equal(stored[name], model.state_dict()[name]) for name in kept)
+    assert all(torch.equal(loaded.state_dict()[name], model.state_dict()[name]) for name in kept)
+    assert stored["backbone._conv_stem.weight"].dtype == torch.float16
+
+
 def rewrite(path, state=None, header=None):
     fields = asdict(ModelInfo("efficientnet_lite0", 64, 0.4))
     save_file(state or load_file(path), path, metadata={"artifact_utils": json.dumps(fields | (header or {}))})
@@ -178,7 +208,14 @@ def rewrite(path, state=None, header=None):
 
 @pytest.mark.parametrize(
     "header",
-    [{"arch": "os.system"}, {"image_size": 10**9}, {"threshold": float("nan")}, {"surprise": 1}, {"locates": 2}, {"class_names": [1]}],
+    [
+        {"arch": "os.system"},
+        {"image_size": 10**9},
+        {"threshold": float("nan")},
+        {"surprise": 1},
+        {"locates": 2},
+        {"class_names": [1]},
+    ],
 )
 def test_a_hostile_header_is_refused(checkpoint, header):
     path, _ = checkpoint
