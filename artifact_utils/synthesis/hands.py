@@ -131,6 +131,10 @@ class _Pose:
     """0 orderly, 1 every finger as it likes."""
     closed: bool = False
     """A fist: the fingers end at their middle joints, the thumb lies across them."""
+    kink: float = 0.0
+    """Degrees by which the joints of a finger bend the way joints do not."""
+    girth: float = 1.0
+    """How thick the fingers are; 1 is healthy."""
 
 
 def _build(
@@ -140,7 +144,7 @@ def _build(
     across = np.array([-along[1], along[0]])
     n = pose.n_fingers
     width = length * 0.42 * (1 + 0.06 * (n - 4))
-    radius = min(0.064 * length, 0.54 * width / n)
+    radius = min(0.064 * length, 0.54 * width / n) * pose.girth
     forearm = np.array([wrist - along * length * 3, wrist - along * 0.05 * length])  # leads out of the picture
     hand.tube(forearm, np.array([0.24, 0.165]) * length, blend=0.1 * length)
     places = np.linspace(-0.5, 0.5, n)
@@ -160,6 +164,8 @@ def _build(
             continue
         reach = length * (0.5 - 0.24 * (place - 0.08) ** 2) * (1 + pose.chaos * rng.normal(0, 0.16))
         bend = pose.chaos * rng.normal(0, 16)
+        if pose.kink:
+            bend += pose.kink * rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1)
         joints = _finger_joints(rng, knuckle - aim * 0.04 * length, aim, reach, bend)
         radii = radius * size * np.array([1.12, 1.02, 0.95, 0.8])
         hand.finger(joints, radii, lift=0.05 * length, blend=blend, nail=pose.nails)
@@ -313,10 +319,11 @@ def _reach(
     target: np.ndarray,
     side: float,
     pose: _Pose,
+    lean: tuple[float, float] = (5, 70),
 ) -> np.ndarray:
-    """A hand that comes from below on one ``side``, -1 or 1, and lies on ``target`` (2,)."""
+    """A hand that comes from below on one ``side``, -1 or 1, and lies on ``target`` (2,), ``lean`` degrees from upright."""
     length = face.unit * (1.45 + 0.5 * strength) * rng.uniform(0.92, 1.12) * _SUPERSAMPLING
-    along = _turned(-face.down, -side * rng.uniform(5, 70))
+    along = _turned(-face.down, -side * rng.uniform(*lean))
     hand = _Hand(image)
     _build(hand, rng, target * _SUPERSAMPLING - along * length * 0.62, along, length, pose)
     return _render(image, rng, face, hand, 0.062 * length)
