@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from artifact_utils.synthesis import face as face_family
-from artifact_utils.synthesis import features, glitch, hands, held, objects, scripts, text
+from artifact_utils.synthesis import defects, features, fused, glitch, hands, held, objects, scripts, text
 from artifact_utils.synthesis.compositing import Artifact, settle
 from artifact_utils.synthesis.geometry import FACE_COLUMNS, Face
 from artifact_utils.synthesis.harmless import harmless_edit
@@ -30,8 +30,8 @@ _FAMILY_ARTIFACTS: dict[str, tuple[Artifact, ...]] = {
     "hands": hands.ARTIFACTS + held.ARTIFACTS,
     "face": face_family.ARTIFACTS + features.ARTIFACTS,
     "text": text.ARTIFACTS + scripts.ARTIFACTS,
-    "objects": objects.ARTIFACTS,
-    "glitch": glitch.ARTIFACTS,
+    "objects": objects.ARTIFACTS + fused.ARTIFACTS,
+    "glitch": glitch.ARTIFACTS + defects.ARTIFACTS,
 }
 
 FAMILIES: dict[str, tuple[str, ...]] = {

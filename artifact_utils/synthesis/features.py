@@ -250,7 +250,7 @@ def overlong_tongue(image: np.ndarray, rng: np.random.Generator, strength: float
     bumps = 0.012 * unit * smooth_noise(rng, part.shape, 0.07 * unit + 1) * (0.3 + strength)
     bumps = bumps - 0.07 * unit * blur(groove, 0.035 * unit)
     shade = lit(alpha, light, 0.9 * width, bumps.astype(np.float32))
-    flesh = in_tone(image, np.array([1.0, 0.58, 0.58]) * bright)
+    flesh = in_tone(image, np.array([0.92, 0.62, 0.6]) * bright)
     layer = np.clip(flesh * shade[..., None], 0, 255)
     hole = ellipse(part.shape, mouth, (1.35 * width, 0.55 * width), face.angle, feather=0.5)
     base = over(part, in_tone(image, dark * 0.5 + np.array([28, 6, 8])), 0.85 * hole)

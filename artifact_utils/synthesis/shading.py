@@ -62,13 +62,18 @@ def lit(alpha: np.ndarray, light: np.ndarray, roundness: float, bumps: np.ndarra
     return 0.3 + 0.7 * diffuse + 0.5 * shine * shine
 
 
+def is_monochrome(image: np.ndarray) -> bool:
+    """Whether a picture is black and white, or toned so little that a colour would look pasted in."""
+    sample = image[::8, ::8].reshape(-1, 3)
+    return float((sample.max(axis=1) - sample.min(axis=1)).mean()) <= _MONOCHROME
+
+
 def in_tone(image: np.ndarray, colour: np.ndarray | Sequence[float]) -> np.ndarray:
     """``colour`` (3,), float32, as this picture would show it: grey or toned where the picture is black and white."""
-    sample = image[::8, ::8].reshape(-1, 3)
     colour = np.asarray(colour, np.float32)
-    if float((sample.max(axis=1) - sample.min(axis=1)).mean()) > _MONOCHROME:
+    if not is_monochrome(image):
         return colour
-    mean = sample.mean(axis=0)
+    mean = image[::8, ::8].reshape(-1, 3).mean(axis=0)
     return np.asarray(colour.mean() * mean / max(float(mean.mean()), 1.0), np.float32)
 
 
