@@ -394,6 +394,40 @@ def plot_outcome(folder: str | Path, predictions: pd.DataFrame, outcome: str, *,
     return _galleries([_Panel(title, paths, COLOURS[CLASS_NAMES[target]], captions)])
 
 
+@_styled
+def plot_gallery(
+    rows: dict[str, Sequence[npt.NDArray[np.uint8]]],
+    *,
+    columns: Sequence[str] = (),
+    groups: int = 1,
+    side: float = 0.95,
+) -> Figure:
+    """Pictures in rows, each row with its name at the left.
+
+    Args:
+        rows: by name, the pictures of a row, uint8 (H, W, 3) or bool (H, W).
+        columns: titles over the columns.
+        groups: how many rows to put beside each other, to use the width of the page.
+        side: of a picture in inches.
+    """
+    per_row = max((len(pictures) for pictures in rows.values()), default=1)
+    n_rows = max(-(-len(rows) // groups), 1)
+    figure = Figure(figsize=(side * (per_row + 0.85) * groups, side * n_rows + 0.25), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    axes: npt.NDArray[Any] = figure.subplots(n_rows, groups * (per_row + 1), squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for i, (name, pictures) in enumerate(rows.items()):
+        row, first = i % n_rows, i // n_rows * (per_row + 1)
+        axes[row, first].text(1.0, 0.5, name.replace("_", "\n"), ha="right", va="center", fontsize=8)
+        for j, picture in enumerate(pictures):
+            ax = axes[row, first + 1 + j]
+            ax.imshow(picture, cmap="gray", vmin=0)
+            if row == 0 and j < len(columns):
+                ax.set_title(columns[j], fontsize=8, loc="center")
+    return figure
+
+
 @dataclass(frozen=True)
 class _Panel:
     """One gallery of a figure: thumbnails under a title, each with a caption and a frame of its own, if given."""

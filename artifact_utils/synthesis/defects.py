@@ -1,4 +1,4 @@
-"""More broken picture: patches blurred, sharpened, half-denoised or posterised, seams, ghosts, glassy spots, streaks."""
+"""More broken picture: patches blurred, sharpened, half-denoised, posterised or glassy, seams, ghosts, streaks."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def glassy_patch(image: np.ndarray, rng: np.random.Generator, strength: float, f
     window, part, alpha = _patch(image, rng, strength, face, feather=0.45)
     unit = face.unit
     light = light_from(image, face)
-    coarse = smooth_noise(rng, part.shape, 0.26 * unit) + 0.35 * smooth_noise(rng, part.shape, 0.11 * unit)
+    coarse = smooth_noise(rng, part.shape, 0.34 * unit) + 0.2 * smooth_noise(rng, part.shape, 0.16 * unit)
     height = blur(coarse, 0.03 * unit) * (0.05 + 0.06 * strength) * unit * alpha
     dx, dy = cv2.Sobel(height, -1, 1, 0, scale=0.125), cv2.Sobel(height, -1, 0, 1, scale=0.125)
     reach = np.float32(0.45 * unit)

@@ -1,4 +1,4 @@
-"""More edits without a fault: what people wear, what cameras and files do, and an artifact's steps without the artifact."""
+"""More edits without a fault: what people wear, what cameras and files do, an artifact's steps without its fault."""
 
 from __future__ import annotations
 
@@ -47,8 +47,10 @@ def earrings(image: np.ndarray, rng: np.random.Generator, face: Face) -> np.ndar
         lobe = face.at(side * 1.07, 0.62)
         window, part, _ = around(image, face, lobe, 0.6 * unit)
         lobe = lobe - [window[1].start, window[0].start]
-        hang = np.array([lobe, lobe + [0.0, drop + 0.5]])
-        alpha = np.maximum(stroke(part.shape, hang, 1), stroke(part.shape, hang[1:] + [[0, 0], [0.5, 0]], 2 * radius))
+        hang = np.array([lobe, lobe + np.array([0.0, drop + 0.5])])
+        alpha = np.maximum(
+            stroke(part.shape, hang, 1), stroke(part.shape, hang[1:] + np.array([[0, 0], [0.5, 0]]), 2 * radius)
+        )
         shade = lit(alpha, light, radius)
         base = shadow(part, alpha, (0.02 * unit, 0.03 * unit), 0.02 * unit, 0.35)
         image = put_back(image, window, over(base, np.clip(colour * shade[..., None], 0, 255), blur(alpha, 0.4)))
@@ -194,7 +196,10 @@ def scarf(image: np.ndarray, rng: np.random.Generator, face: Face) -> np.ndarray
     if alpha.sum() < 4:
         return beauty_spot(image, rng, face)
     x, y = grid(image.shape)
-    fold = np.sin((y - 0.3 * np.abs(x - np.float32(face.mouth[0]))) / np.float32(0.09 * unit) + 2 * smooth_noise(rng, image.shape, 0.7 * unit))
+    fold = np.sin(
+        (y - 0.3 * np.abs(x - np.float32(face.mouth[0]))) / np.float32(0.09 * unit)
+        + 2 * smooth_noise(rng, image.shape, 0.7 * unit)
+    )
     weave = 0.05 * smooth_noise(rng, image.shape, 0.05 * unit)
     shade = lit(alpha, light_from(image, face), 0.15 * unit) * (0.92 + 0.13 * fold + weave)
     base = shadow(image, alpha, (0.0, 0.06 * unit), 0.06 * unit, 0.4)

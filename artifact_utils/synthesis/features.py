@@ -1,6 +1,8 @@
-"""Single features gone wrong: eyes of two kinds, sealed or empty, mouths, teeth, tongues, noses, jaws and ears."""
+"""Single features gone wrong: mouths, teeth, tongues, noses, jaws, ears, the two halves of a face, folds of skin."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,158 +17,14 @@ from artifact_utils.synthesis.compositing import (
     light_from,
     over,
     polygon,
-    seamless,
     shadow,
     smooth_noise,
     stroke,
     warp,
 )
-from artifact_utils.synthesis.face import _copied, _random_eye
+from artifact_utils.synthesis.face import _copied
 from artifact_utils.synthesis.geometry import Face
-from artifact_utils.synthesis.shading import around, hue, in_tone, lit, put_back
-
-
-def _own_colours(image: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
-    """The skin's highlight and the dark of the eyes, both (3,), read from the picture."""
-    _, part, _ = around(image, face, face.at(0, 0.4), 0.9 * face.unit)
-    pixels = part[::2, ::2].reshape(-1, 3)
-    order = np.argsort(pixels.sum(axis=1))
-    return np.median(pixels[order[int(0.85 * len(order)) :]], axis=0), np.median(
-        pixels[order[: max(len(order) // 20, 1)]], axis=0
-    )
-
-
-def _drawn_eye(
-    image: np.ndarray,
-    rng: np.random.Generator,
-    face: Face,
-    eye: np.ndarray,
-    *,
-    size: float,
-    iris: np.ndarray,
-    gaze: tuple[float, float],
-    pupil: float,
-) -> np.ndarray:
-    """An open eye painted over one at ``eye`` (2,).
-
-    ``size`` is half its width in units, ``gaze`` the place of the iris as shares of the eye's half width and height,
-    ``pupil`` the pupil's share of the iris.
-    """
-    bright, dark = _own_colours(image, face)
-    window, part, _ = around(image, face, eye, 1.6 * size * face.unit)
-    x, y = grid(part.shape)
-    x, y = x - np.float32(eye[0] - window[1].start), y - np.float32(eye[1] - window[0].start)
-    half = size * face.unit
-    u = (x * np.float32(face.right[0]) + y * np.float32(face.right[1])) / np.float32(half)
-    v = (x * np.float32(face.down[0]) + y * np.float32(face.down[1])) / np.float32(half)
-    tall = 0.52
-    lid = tall * np.clip(1 - u * u, 0, 1) * np.where(v < 0, 1.0, 0.8).astype(np.float32)
-    edge = np.float32(max(1.2 / half, 0.06))
-    opening = np.clip((lid - np.abs(v)) / edge + 0.5, 0, 1) * (np.abs(u) < 1)
-    white = (0.45 * bright + 0.55 * bright.mean()) * (0.92 - 0.25 * np.clip(-v / tall, 0, 1) - 0.15 * u * u)[..., None]
-    r = np.hypot(u - np.float32(gaze[0] * 0.6), v - np.float32(gaze[1] * tall * 0.5)) / np.float32(0.46)
-    fibres = 1 + 0.25 * smooth_noise(rng, part.shape, max(0.06 * half, 1.0)) * np.clip(r, 0, 1)
-    disc = np.clip((1 - r) / (edge / 0.4), 0, 1)
-    ring = np.clip((r - 0.75) / 0.25, 0, 1)
-    tone = iris * (fibres * (1.05 - 0.55 * ring) * (0.9 + 0.3 * np.clip(v / tall + 0.3, 0, 1)))[..., None]
-    layer = over(white.astype(np.float32), tone.astype(np.float32), disc)
-    if pupil > 0:
-        layer = over(layer, dark * 0.4, np.clip((pupil - r) / (edge / 0.4) + 0.5, 0, 1))
-    gleam = np.hypot(u - np.float32(gaze[0] * 0.6 - 0.12), v - np.float32(gaze[1] * tall * 0.5 - 0.14)) / 0.1
-    layer = over(layer, np.full(3, min(bright.mean() * 1.2, 255.0)), np.clip(1.4 - gleam, 0, 1) * 0.85)
-    lashes = np.clip(1 - np.abs(v + lid) / (0.1 + 0.05 * (v < 0)), 0, 1) * (np.abs(u) < 1.02) * (v < 0.05)
-    fold = ellipse(part.shape, eye - [window[1].start, window[0].start], (1.35 * half, 0.8 * half), face.angle)
-    # What is left of the old eye is smoothed away under the new one.
-    base = over(part, blur(part, 0.16 * half), np.clip(fold, 0, 1))
-    changed = over(over(base, layer, blur(opening, 0.5)), dark, 0.8 * blur(lashes.astype(np.float32), 0.5))
-    return put_back(image, window, add_grain(changed, opening, rng, like=image))
-
-
-def odd_eye(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
-    """One eye has another colour and shape than its neighbour, sometimes without a pupil."""
-    eye = _random_eye(rng, face)
-    iris = hue(image, rng, (90, 230), (110, 250))
-    gaze = (rng.normal(0, 0.2), rng.normal(0, 0.2))
-    pupil = 0.0 if rng.random() < 0.3 else rng.uniform(0.25, 0.6)
-    size = 0.27 + 0.12 * strength
-    return _drawn_eye(image, rng, face, eye, size=size, iris=iris, gaze=gaze, pupil=pupil)
-
-
-def wandering_eye(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
-    """One eye looks far to the side, up or down, as the other one does not."""
-    _, dark = _own_colours(image, face)
-    way = rng.uniform(0, 2 * np.pi)
-    gaze = ((0.75 + 0.35 * strength) * np.cos(way), (0.9 + 0.4 * strength) * np.sin(way))
-    iris = dark * rng.uniform(1.3, 2.2) + rng.uniform(10, 40)
-    size = 0.28 + 0.06 * strength
-    eye = _random_eye(rng, face)
-    return _drawn_eye(image, rng, face, eye, size=size, iris=iris, gaze=gaze, pupil=rng.uniform(0.35, 0.5))
-
-
-def glowing_eyes(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
-    """Both eyes filled with red, orange or a cold glow that spills onto the lids."""
-    unit = face.unit
-    tints = ((255, 60, 40), (255, 140, 30), (120, 220, 255), (255, 250, 235), (190, 20, 25))
-    colour = in_tone(image, tints[int(rng.integers(len(tints)))])
-    halo = np.zeros(image.shape[:2], np.float32)
-    core = np.zeros_like(halo)
-    for eye in (face.left_eye, face.right_eye):
-        wobble = 0.25 * smooth_noise(rng, image.shape, 0.12 * unit)
-        radii = (0.25 + 0.05 * strength) * unit, (0.11 + 0.04 * strength) * unit
-        np.maximum(core, ellipse(image.shape, eye, radii, face.angle, feather=0.5, wobble=wobble), out=core)
-        wide = (0.45 * unit, 0.3 * unit)
-        np.maximum(halo, ellipse(image.shape, eye, wide, face.angle, feather=0.95), out=halo)
-    glow = over(image, image * 0.45 + colour * 0.65, halo * (0.4 + 0.4 * strength))
-    return np.minimum(over(glow, colour * 0.75 + 60, core * (0.7 + 0.3 * strength)), 255)
-
-
-def missing_eye(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
-    """Smooth skin where an eye should be."""
-    unit = face.unit
-    eye = _random_eye(rng, face)
-    outwards = float(np.sign((eye - face.eyes) @ face.right)) or -face.facing
-    cheek = eye + face.down * rng.uniform(0.52, 0.62) * unit + face.right * outwards * 0.08 * unit
-    radii = ((0.46 + 0.1 * strength) * unit, (0.26 + 0.08 * strength) * unit)
-    window, part, _ = around(image, face, eye, 1.2 * unit)
-    move = cheek - eye
-    back = np.array([[1, 0, move[0]], [0, 1, move[1]]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    skin = cv2.warpAffine(part, back, part.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REFLECT)
-    centre = eye - [window[1].start, window[0].start]
-    alpha = ellipse(part.shape, centre, radii, face.angle, feather=0.55)
-    # The skin keeps its own tone, but for the slow fall of light: bent to the lashes and the brow it would turn brown.
-    light = np.clip(blur(part, 0.6 * unit) - blur(skin, 0.6 * unit), -14, 14)
-    covered = over(part, skin + 0.6 * light, alpha)
-    hollow = ellipse(part.shape, centre, (0.34 * unit, 0.2 * unit), face.angle, feather=0.9)
-    return put_back(image, window, covered * (1 - 0.1 * hollow[..., None]))
-
-
-def sealed_eye(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
-    """One eye grown shut: skin runs over it and leaves a crooked crease, while the other eye is open."""
-    unit = face.unit
-    state = rng.random()
-    covered = missing_eye(image, rng, strength, face)
-    _, dark = _own_colours(image, face)
-    # The crease lies where the picture changed most: on the eye that was covered.
-    changes = [float(np.abs(_spot(covered, e, unit) - _spot(image, e, unit)).mean()) for e in _both(face)]
-    eye = _both(face)[int(np.argmax(changes))]
-    places = np.linspace(-0.3, 0.3, 5)
-    sag = 0.07 + 0.06 * strength * state
-    dips = sag * (1 - (places / 0.3) ** 2) + rng.normal(0, 0.02 + 0.02 * strength, 5)
-    line = curve(eye + unit * (np.outer(places, face.right) + np.outer(dips + 0.04, face.down)), 40)
-    alpha = blur(stroke(image.shape, line, max(0.045 * unit, 1)), 0.02 * unit + 0.3)
-    lip = blur(stroke(image.shape, line + face.down * 0.05 * unit, max(0.06 * unit, 1)), 0.03 * unit + 0.3)
-    lighter = over(covered, np.minimum(covered * 1.14 + 6, 255), lip)
-    return over(lighter, 0.6 * dark + 0.25 * lighter, alpha * (0.6 + 0.3 * strength))
-
-
-def _both(face: Face) -> list[np.ndarray]:
-    return [np.array(face.left_eye, dtype=float), np.array(face.right_eye, dtype=float)]
-
-
-def _spot(image: np.ndarray, centre: np.ndarray, unit: float) -> np.ndarray:
-    x, y, r = int(centre[0]), int(centre[1]), max(int(0.2 * unit), 1)
-    return image[max(y - r, 0) : y + r + 1, max(x - r, 0) : x + r + 1]
+from artifact_utils.synthesis.shading import around, in_tone, lit, own_colours, put_back
 
 
 def smeared_mouth(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -178,7 +36,9 @@ def smeared_mouth(image: np.ndarray, rng: np.random.Generator, strength: float, 
     centre = np.array(local.mouth) + way * 0.28 * unit
     area = ellipse(part.shape, centre, (0.85 * unit, 0.42 * unit), face.angle, feather=0.6)
     x, y = grid(part.shape)
-    ahead = ((x - np.float32(local.mouth[0])) * np.float32(way[0]) + (y - np.float32(local.mouth[1])) * np.float32(way[1]))
+    ahead = (x - np.float32(local.mouth[0])) * np.float32(way[0]) + (y - np.float32(local.mouth[1])) * np.float32(
+        way[1]
+    )
     ragged = 0.75 + 0.45 * smooth_noise(rng, part.shape, 0.16 * unit)
     pull = area * (0.35 + 0.55 * strength) * np.clip(ahead + 0.25 * unit, 0, None) * ragged
     smeared = warp(part, -pull * way[0], -pull * way[1])
@@ -193,7 +53,7 @@ def smeared_mouth(image: np.ndarray, rng: np.random.Generator, strength: float, 
 def bad_teeth(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """A mouth full of irregular teeth: too many, crooked, of all sizes, in rows that do not meet."""
     unit = face.unit
-    bright, dark = _own_colours(image, face)
+    bright, dark = own_colours(image, face)
     window, part, local = around(image, face, face.mouth, 0.8 * unit)
     wide, tall = (0.34 + 0.08 * strength) * unit, (0.13 + 0.09 * strength) * unit
     if face.is_profile:
@@ -210,7 +70,7 @@ def bad_teeth(image: np.ndarray, rng: np.random.Generator, strength: float, face
     for row in (-1, 1):
         n = int(rng.integers(5, 9 + round(5 * strength)))
         edges = np.sort(np.linspace(-1.05, 1.05, n + 1) + rng.normal(0, (0.05 + 0.14 * strength) * 2 / n, n + 1))
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in pairwise(edges):
             if rng.random() < 0.12 * strength:
                 continue
             reach = tall * rng.uniform(0.1, 0.35 + 0.3 * strength)
@@ -221,7 +81,10 @@ def bad_teeth(image: np.ndarray, rng: np.random.Generator, strength: float, face
             shape = blur(polygon(part.shape, at), 0.4)
             layer = over(layer, enamel * rng.uniform(0.72, 1.0), shape * 0.95)
     x, y = grid(part.shape)
-    sideways = ((x - np.float32(mouth[0])) * np.float32(local.right[0]) + (y - np.float32(mouth[1])) * np.float32(local.right[1])) / wide
+    sideways = (
+        (x - np.float32(mouth[0])) * np.float32(local.right[0])
+        + (y - np.float32(mouth[1])) * np.float32(local.right[1])
+    ) / wide
     layer = layer * (1 - 0.45 * np.clip(sideways, -1, 1) ** 2)[..., None]
     changed = over(base, blur(layer, 0.35), opening)
     return put_back(image, window, add_grain(changed, lips, rng, like=image))
@@ -230,7 +93,7 @@ def bad_teeth(image: np.ndarray, rng: np.random.Generator, strength: float, face
 def overlong_tongue(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """A tongue that is far too long, grooved, or split in two, hangs from the mouth over the chin."""
     unit = face.unit
-    bright, dark = _own_colours(image, face)
+    bright, dark = own_colours(image, face)
     light = light_from(image, face)
     window, part, local = around(image, face, face.at(0, 1.5), 1.6 * unit)
     mouth, aim = np.array(local.mouth), local.right * rng.normal(0, 0.3) + local.down
@@ -262,12 +125,18 @@ def doubled_nose(image: np.ndarray, rng: np.random.Generator, strength: float, f
     """A second nose beside, above or below the nose."""
     unit = face.unit
     side = rng.choice([-1, 1]) if not face.is_profile else -np.sign(face.facing)
-    places = [(side * rng.uniform(0.42, 0.6), rng.normal(0, 0.08)), (rng.normal(0, 0.1), 0.85), (rng.normal(0, 0.1), -1.0)]
+    places = [
+        (side * rng.uniform(0.42, 0.6), rng.normal(0, 0.08)),
+        (rng.normal(0, 0.1), 0.85),
+        (rng.normal(0, 0.1), -1.0),
+    ]
     right, down = places[int(rng.choice(3, p=[0.7, 0.15, 0.15]))]
     nose = np.array(face.nose, dtype=float)
     target = nose + unit * (face.right * right + face.down * down)
     radii = ((0.32 + 0.06 * strength) * unit, (0.36 + 0.1 * strength) * unit)
-    return _copied(image, nose, target, radii, face.angle, turn=rng.normal(0, 8 + 14 * strength), scale=rng.uniform(0.85, 1.15))
+    return _copied(
+        image, nose, target, radii, face.angle, turn=rng.normal(0, 8 + 14 * strength), scale=rng.uniform(0.85, 1.15)
+    )
 
 
 def shifted_nose(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -275,7 +144,7 @@ def shifted_nose(image: np.ndarray, rng: np.random.Generator, strength: float, f
     unit = face.unit
     window, part, local = around(image, face, face.nose, 1.2 * unit)
     side = rng.choice([-1.0, 1.0])
-    move = local.right * side * (0.22 + 0.22 * strength) * unit + local.down * rng.normal(0, 0.06) * unit
+    move = local.right * side * (0.3 + 0.2 * strength) * unit + local.down * rng.normal(0, 0.06) * unit
     centre = np.array(local.nose) + move * 0.6
     core = ellipse(part.shape, centre, (0.75 * unit, 0.72 * unit), face.angle, feather=0.8)
     zoom = 1 + rng.uniform(0.0, 0.35) * strength
@@ -284,7 +153,11 @@ def shifted_nose(image: np.ndarray, rng: np.random.Generator, strength: float, f
     x, y = x - np.float32(local.nose[0] + move[0]), y - np.float32(local.nose[1] + move[1])
     cos, sin = np.float32(np.cos(turn) / zoom), np.float32(np.sin(turn) / zoom)
     dx, dy = x * cos - y * sin - x - np.float32(move[0]), x * sin + y * cos - y - np.float32(move[1])
-    return put_back(image, window, warp(part, dx * core, dy * core))
+    # The nose throws a shadow where there was none.
+    beside = np.array(local.nose) + move + local.right * side * 0.26 * unit - local.down * 0.15 * unit
+    dark = ellipse(part.shape, beside, (0.16 * unit, 0.42 * unit), face.angle - side * 14, feather=0.8)
+    dark = dark * (0.22 + 0.14 * strength)
+    return put_back(image, window, warp(part, dx * core, dy * core) * (1 - dark[..., None]))
 
 
 def broken_jaw(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -310,7 +183,9 @@ def broken_ear(image: np.ndarray, rng: np.random.Generator, strength: float, fac
     centre = face.at(side * rng.uniform(1.1, 1.25), rng.uniform(0.2, 0.5))
     window, part, local = around(image, face, centre, 1.3 * unit)
     centre = centre - [window[1].start, window[0].start]
-    area = ellipse(part.shape, centre, ((0.42 + 0.1 * strength) * unit, (0.62 + 0.1 * strength) * unit), face.angle, feather=0.7)
+    area = ellipse(
+        part.shape, centre, ((0.42 + 0.1 * strength) * unit, (0.62 + 0.1 * strength) * unit), face.angle, feather=0.7
+    )
     x, y = grid(part.shape)
     x, y = x - np.float32(centre[0]), y - np.float32(centre[1])
     turn = area * np.float32(rng.choice([-1, 1]) * np.radians(30 + 70 * strength))
@@ -329,7 +204,10 @@ def uneven_halves(image: np.ndarray, rng: np.random.Generator, strength: float, 
     side = rng.choice([-1.0, 1.0])
     x, y = grid(part.shape)
     middle = local.at(rng.normal(0, 0.06), 0.5)
-    u = side * ((x - np.float32(middle[0])) * np.float32(local.right[0]) + (y - np.float32(middle[1])) * np.float32(local.right[1]))
+    u = side * (
+        (x - np.float32(middle[0])) * np.float32(local.right[0])
+        + (y - np.float32(middle[1])) * np.float32(local.right[1])
+    )
     half = np.clip(u / (rng.uniform(0.05, 0.2) * unit) + 0.5, 0, 1)
     area = ellipse(part.shape, local.at(0.3 * side, 0.5), (1.2 * unit, 1.4 * unit), face.angle, feather=0.6) * half
     move = rng.choice([-1, 1]) * (0.16 + 0.24 * strength) * unit
@@ -365,11 +243,6 @@ def folded_skin(image: np.ndarray, rng: np.random.Generator, strength: float, fa
 
 
 ARTIFACTS: tuple[Artifact, ...] = (
-    odd_eye,
-    wandering_eye,
-    glowing_eyes,
-    missing_eye,
-    sealed_eye,
     smeared_mouth,
     bad_teeth,
     overlong_tongue,

@@ -1,4 +1,4 @@
-"""More things on the face: plates of armour, locks of hair, broken glasses, scars, beads, shards, stray rings, lines."""
+"""More things on the face: armour, locks of hair, broken glasses, scars, beads, shards, stray rings, drawn lines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def armour_piece(image: np.ndarray, rng: np.random.Generator, strength: float, f
     bumps = bumps + 0.003 * unit * smooth_noise(rng, part.shape, 0.1 * unit)
     for corner in corners:
         rivet = spot + 0.78 * (corner - spot)
-        bumps += 0.08 * unit * blur(stroke(part.shape, rivet + np.array([[0.0, 0], [0.5, 0]]), 0.08 * unit), 0.02 * unit)
+        bumps += (
+            0.08 * unit * blur(stroke(part.shape, rivet + np.array([[0.0, 0], [0.5, 0]]), 0.08 * unit), 0.02 * unit)
+        )
     shade = lit(alpha, light, 0.12 * unit, bumps.astype(np.float32))
     metal = in_tone(image, np.array(_METALS[int(rng.integers(len(_METALS)))]) * rng.uniform(0.7, 1.1))
     worn = 1 + 0.16 * smooth_noise(rng, part.shape, 0.25 * unit) + 0.07 * smooth_noise(rng, part.shape, 0.05 * unit)
@@ -122,13 +124,19 @@ def fused_glasses(image: np.ndarray, rng: np.random.Generator, strength: float, 
         radius = unit * rng.uniform(0.3, 0.46)
         turn = np.linspace(0, 2 * np.pi, 40) + rng.uniform(0, 6)
         ripple = 1 + melt * np.sin(turn * rng.integers(2, 5) + rng.uniform(0, 6)) + melt * np.sin(3.3 * turn)
-        ring = eye + np.stack([np.cos(turn) * radius * ripple, np.sin(turn) * radius * ripple * rng.uniform(0.6, 1)], axis=1)
+        ring = eye + np.stack(
+            [np.cos(turn) * radius * ripple, np.sin(turn) * radius * ripple * rng.uniform(0.6, 1)], axis=1
+        )
         ring = ring + local.down * rng.normal(0.05, 0.1 + 0.1 * strength) * unit
         stop = 40 if whole and rng.random() < 0.6 else int(rng.integers(20, 34))
         np.maximum(frame, stroke(part.shape, ring[:stop], pen * rng.uniform(0.7, 1.3)), out=frame)
     for _ in range(int(rng.integers(1, 3 + round(2 * strength)))):  # bridges and arms that lead nowhere
         a = eyes[int(rng.integers(len(eyes)))] + rng.normal(0, 0.3, 2) * unit
-        b = a + local.right * rng.choice([-1, 1]) * rng.uniform(0.5, 1.0) * unit + local.down * rng.normal(0, 0.3) * unit
+        b = (
+            a
+            + local.right * rng.choice([-1, 1]) * rng.uniform(0.5, 1.0) * unit
+            + local.down * rng.normal(0, 0.3) * unit
+        )
         line = curve(np.array([a, (a + b) / 2 + rng.normal(0, 0.1, 2) * unit, b]), 24)
         np.maximum(frame, stroke(part.shape, line, pen), out=frame)
     gone = np.clip(0.9 + 0.9 * smooth_noise(rng, part.shape, 0.3 * unit), 0.15, 1)
@@ -224,7 +232,7 @@ def stray_jewellery(image: np.ndarray, rng: np.random.Generator, strength: float
     ring = spot + radius * np.stack([np.cos(turn) * stretch, np.sin(turn)], axis=1)
     np.maximum(shape, stroke(part.shape, ring, max(0.07 * unit, 2)), out=shape)
     for i in range(int(rng.integers(1, 4 + round(3 * strength)))):
-        bead = spot + [rng.normal(0, 0.04) * unit, radius + (0.1 + 0.14 * i) * unit]
+        bead = spot + np.array([rng.normal(0, 0.04) * unit, radius + (0.1 + 0.14 * i) * unit])
         dot = stroke(part.shape, bead + np.array([[0.0, 0], [0.5, 0]]), unit * rng.uniform(0.1, 0.2))
         np.maximum(shape, dot, out=shape)
     metal = in_tone(image, _METALS[int(rng.integers(3))])

@@ -35,14 +35,14 @@ def hand_on_eyes(image: np.ndarray, rng: np.random.Generator, strength: float, f
     side = float(rng.choice([-1, 1]))
     target = face.at(rng.normal(0, 0.35), rng.uniform(-0.35, 0.15))
     pose = _open_pose(rng, strength, side)
-    return _reach(image, rng, strength, face, target, side, pose, lean=(25, 95))
+    return _reach(image, rng, strength, face, target, side, pose, lean=(25, 95), precision=np.float32)
 
 
 def hand_on_chin(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """The chin rests on a malformed hand."""
     side = float(rng.choice([-1, 1]))
     target = face.at(rng.normal(0, 0.3), rng.uniform(1.45, 1.75) - 0.2 * strength)
-    return _reach(image, rng, strength, face, target, side, _open_pose(rng, strength, side))
+    return _reach(image, rng, strength, face, target, side, _open_pose(rng, strength, side), precision=np.float32)
 
 
 def extra_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -51,7 +51,7 @@ def extra_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, 
     target = face.at(side * rng.uniform(0.2, 0.9), rng.uniform(0.4, 1.4))
     n = 5 if strength < 0.5 else int(rng.integers(5, 8))
     pose = _Pose(n_fingers=n, spread=rng.uniform(20, 50), thumb=side, nails=bool(rng.random() < 0.8), chaos=0.15)
-    return _reach(image, rng, strength, face, target, side, pose)
+    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
 
 
 def missing_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -60,7 +60,7 @@ def missing_fingers(image: np.ndarray, rng: np.random.Generator, strength: float
     target = face.at(side * rng.uniform(0.1, 0.8), rng.uniform(0.4, 1.4))
     n = 3 if strength < 0.5 else 2
     pose = _Pose(n, rng.uniform(15, 45), thumb=side * float(rng.random() < 0.7), nails=True, chaos=0.2)
-    return _reach(image, rng, strength, face, target, side, pose)
+    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
 
 
 def bent_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -68,7 +68,7 @@ def bent_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, f
     side = float(rng.choice([-1, 1]))
     target = face.at(rng.uniform(-0.6, 0.6), rng.uniform(0.5, 1.3))
     pose = _Pose(int(rng.integers(4, 6)), rng.uniform(15, 45), thumb=side, chaos=0.5, kink=35 + 45 * strength)
-    return _reach(image, rng, strength, face, target, side, pose)
+    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
 
 
 def sausage_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -77,14 +77,14 @@ def sausage_fingers(image: np.ndarray, rng: np.random.Generator, strength: float
     target = face.at(rng.uniform(-0.6, 0.6), rng.uniform(0.6, 1.3))
     girth = 1.3 + 0.45 * strength
     pose = _Pose(int(rng.integers(3, 5)), rng.uniform(35, 70), thumb=side, chaos=0.35, girth=girth)
-    return _reach(image, rng, strength, face, target, side, pose)
+    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
 
 
 def merged_hands(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """Two hands before mouth or chin whose fingers run into each other."""
     target = face.at(rng.normal(0, 0.15), rng.uniform(1.0, 1.5))
     length = face.unit * (1.25 + 0.4 * strength) * _SUPERSAMPLING
-    hand = _Hand(image)
+    hand = _Hand(image, np.float32)
     for side in (-1.0, 1.0):
         along = _turned(-face.down, -side * rng.uniform(25, 60))
         pose = _Pose(int(rng.integers(3, 6)), rng.uniform(5, 25), fused=0.5 * strength, thumb=side, chaos=0.4)
@@ -124,10 +124,18 @@ def _sunk(part: np.ndarray, rng: np.random.Generator, tip: np.ndarray, unit: flo
 
 
 def _pen(
-    part: np.ndarray, rng: np.random.Generator, light: np.ndarray, tip: np.ndarray, along: np.ndarray, length: float, unit: float
+    part: np.ndarray,
+    rng: np.random.Generator,
+    light: np.ndarray,
+    tip: np.ndarray,
+    along: np.ndarray,
+    length: float,
+    unit: float,
 ) -> np.ndarray:
     w = rng.uniform(0.05, 0.085) * unit
-    barrel = oriented([(0, -0.25 * w), (2.5 * w, -w), (length, -w), (length, w), (2.5 * w, w), (0, 0.25 * w)], tip, along)
+    barrel = oriented(
+        [(0, -0.25 * w), (2.5 * w, -w), (length, -w), (length, w), (2.5 * w, w), (0, 0.25 * w)], tip, along
+    )
     part = _solid(part, rng, light, barrel, hue(part, rng, (20, 220), (40, 240)), w, _sunk(part, rng, tip, unit))
     if rng.random() < 0.6:
         cap = oriented([(0.45 * length, -w), (0.55 * length, -w), (0.55 * length, w), (0.45 * length, w)], tip, along)
@@ -136,23 +144,41 @@ def _pen(
 
 
 def _syringe(
-    part: np.ndarray, rng: np.random.Generator, light: np.ndarray, tip: np.ndarray, along: np.ndarray, length: float, unit: float
+    part: np.ndarray,
+    rng: np.random.Generator,
+    light: np.ndarray,
+    tip: np.ndarray,
+    along: np.ndarray,
+    length: float,
+    unit: float,
 ) -> np.ndarray:
     w = rng.uniform(0.09, 0.13) * unit
     needle = oriented([(0, -0.12 * w), (0.35 * length, -0.2 * w), (0.35 * length, 0.2 * w), (0, 0.12 * w)], tip, along)
     part = _solid(part, rng, light, needle, in_tone(part, (190, 194, 198)), 0.3 * w)
     glass = oriented([(0.32 * length, -w), (length, -w), (length, w), (0.32 * length, w)], tip, along)
-    filled = oriented([(0.36 * length, -0.75 * w), (0.8 * length, -0.75 * w), (0.8 * length, 0.75 * w), (0.36 * length, 0.75 * w)], tip, along)
+    filled = oriented(
+        [(0.36 * length, -0.75 * w), (0.8 * length, -0.75 * w), (0.8 * length, 0.75 * w), (0.36 * length, 0.75 * w)],
+        tip,
+        along,
+    )
     part = _solid(part, rng, light, glass, 0.5 * in_tone(part, (225, 232, 236)) + 0.4 * part.mean(axis=(0, 1)), w)
     part = _solid(part, rng, light, filled, hue(part, rng, (60, 200), (120, 240)), w)
     for mark in np.linspace(0.42, 0.85, 7):
-        tick = oriented([(mark * length, -w), (mark * length + 1, -w), (mark * length + 1, 0), (mark * length, 0)], tip, along)
+        tick = oriented(
+            [(mark * length, -w), (mark * length + 1, -w), (mark * length + 1, 0), (mark * length, 0)], tip, along
+        )
         part = over(part, (40, 42, 46), 0.7 * polygon(part.shape, tick))
     return part
 
 
 def _phone(
-    part: np.ndarray, rng: np.random.Generator, light: np.ndarray, tip: np.ndarray, along: np.ndarray, length: float, unit: float
+    part: np.ndarray,
+    rng: np.random.Generator,
+    light: np.ndarray,
+    tip: np.ndarray,
+    along: np.ndarray,
+    length: float,
+    unit: float,
 ) -> np.ndarray:
     w, tall = rng.uniform(0.3, 0.4) * unit, min(length, 1.5 * unit)
     r = 0.12 * w
@@ -184,7 +210,7 @@ def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Fa
     reach = unit * (1.2 + 0.3 * strength) * _SUPERSAMPLING
     aim = _turned(-face.down, -side * rng.uniform(0, 50))
     pose = _Pose(int(rng.choice([3, 4, 5, 6])), 6.0, fused=0.3 * strength, thumb=-side, chaos=0.4, closed=True)
-    hand = _Hand(image)
+    hand = _Hand(image, np.float32)
     _build(hand, rng, grip * _SUPERSAMPLING - aim * reach * 0.48, aim, reach, pose)
     return _render(image, rng, face, hand, 0.062 * reach)
 

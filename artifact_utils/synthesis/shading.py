@@ -1,4 +1,4 @@
-"""Small solid things in a picture: the window they are drawn in, how light falls on them, colours in the picture's tone."""
+"""Small solid things in a picture: the window they are drawn in, the light on them, colours in the picture's tone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from artifact_utils.synthesis.compositing import Window, blur, polygon
+from artifact_utils.synthesis.compositing import Window, blur
 from artifact_utils.synthesis.geometry import Face
 
 _MONOCHROME = 7.0
@@ -83,13 +83,18 @@ def hue(image: np.ndarray, rng: np.random.Generator, saturation: tuple[int, int]
     return in_tone(image, cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0])
 
 
+def own_colours(image: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
+    """The skin's highlight and the dark of the eyes, both (3,), read from the picture."""
+    _, part, _ = around(image, face, face.at(0, 0.4), 0.9 * face.unit)
+    pixels = part[::2, ::2].reshape(-1, 3)
+    order = np.argsort(pixels.sum(axis=1))
+    return np.median(pixels[order[int(0.85 * len(order)) :]], axis=0), np.median(
+        pixels[order[: max(len(order) // 20, 1)]], axis=0
+    )
+
+
 def oriented(points: Sequence[Sequence[float]] | np.ndarray, origin: np.ndarray, along: np.ndarray) -> np.ndarray:
     """``points`` (n, 2), given as (along, across), in pixels of the picture."""
     across = np.array([-along[1], along[0]])
     p = np.asarray(points, dtype=float)
     return origin + np.outer(p[:, 0], along) + np.outer(p[:, 1], across)
-
-
-def soft_polygon(shape: Sequence[int], corners: np.ndarray, softness: float) -> np.ndarray:
-    """Alpha of a filled polygon (n, 2) whose edge is as soft as the picture."""
-    return blur(polygon(shape, corners), softness)
