@@ -412,8 +412,8 @@ def plot_gallery(
     """
     per_row = max((len(pictures) for pictures in rows.values()), default=1)
     n_rows = max(-(-len(rows) // groups), 1)
-    figure = Figure(figsize=(side * (per_row + 0.85) * groups, side * n_rows + 0.25), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    figure = Figure(figsize=(side * (per_row + 0.85) * groups, side * n_rows + 0.25))
+    figure.subplots_adjust(0, 0, 1, 1 - 0.25 / (side * n_rows + 0.25), wspace=0.03, hspace=0.03)
     axes: npt.NDArray[Any] = figure.subplots(n_rows, groups * (per_row + 1), squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()

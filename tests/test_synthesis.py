@@ -156,7 +156,7 @@ def test_steps_without_a_fault_change_next_to_nothing(name: str) -> None:
 def test_harmless_edits_can_be_chosen() -> None:
     chosen = ("freckles", "sharpened")
     assert {harmless_edit(PORTRAIT, np.random.default_rng(i), kinds=chosen)[1] for i in range(12)} == set(chosen)
-    with pytest.raises(ValueError, match="unknown harmless edit in .'third_eye'"):
+    with pytest.raises(ValueError, match=r"unknown harmless edit in .*third_eye"):
         harmless_edit(PORTRAIT, np.random.default_rng(0), kinds=("third_eye",))
 
 
