@@ -255,7 +255,8 @@ def light_from(image: np.ndarray, face: Face) -> np.ndarray:
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """A picture in 0..255 rounded to uint8, what lies outside clipped."""
-    return cv2.add(image, (0, 0, 0, 0), dtype=cv2.CV_8U)  # several times faster than rint, clip and astype
+    # Several times faster than rint, clip and astype.
+    return cv2.add(image, (0, 0, 0, 0), dtype=cv2.CV_8U)  # type: ignore[call-overload]
 
 
 def settle(original: np.ndarray, changed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -103,7 +103,7 @@ def ghost_copy(image: np.ndarray, rng: np.random.Generator, strength: float, fac
     move = np.array([np.cos(way), np.sin(way)]) * (0.3 + 0.45 * strength) * unit
     turn, scale = rng.normal(0, 6 + 10 * strength), rng.uniform(0.88, 1.18)
     forth = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), turn, scale)
-    forth[:, 2] += move
+    forth[:, 2] = forth[:, 2] + move
     ghost = cv2.warpAffine(part, forth, part.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     alpha = ellipse(part.shape, centre + 0.6 * move, (1.15 * unit, 1.45 * unit), face.angle, feather=0.5)
     return put_back(image, window, over(part, ghost, alpha * (0.35 + 0.25 * strength)))

@@ -112,7 +112,7 @@ def recoded(image: np.ndarray, rng: np.random.Generator, face: Face) -> np.ndarr
     dy, dx = (int(v) for v in rng.integers(0, 8, 2))
     moved = np.ascontiguousarray(np.roll(to_uint8(image), (dy, dx), axis=(0, 1))[..., ::-1])
     _, coded = cv2.imencode(".jpg", moved, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 93))])
-    decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1]
     return np.roll(decoded, (-dy, -dx), axis=(0, 1)).astype(np.float32)
 
 

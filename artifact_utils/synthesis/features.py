@@ -66,7 +66,7 @@ def bad_teeth(image: np.ndarray, rng: np.random.Generator, strength: float, face
     base = over(part, (0.55 * lip + 0.45 * blur(part, 0.03 * unit)).astype(np.float32), 0.8 * lips)
     cavity = in_tone(image, dark * 0.4 + np.array([34, 8, 10]))
     enamel = in_tone(image, np.minimum(0.5 * bright + 0.5 * bright.mean(), 250) * [1.0, 0.96, 0.86])
-    layer = np.broadcast_to(cavity, part.shape).astype(np.float32)
+    layer: np.ndarray = np.broadcast_to(cavity, part.shape).astype(np.float32)
     for row in (-1, 1):
         n = int(rng.integers(5, 9 + round(5 * strength)))
         edges = np.sort(np.linspace(-1.05, 1.05, n + 1) + rng.normal(0, (0.05 + 0.14 * strength) * 2 / n, n + 1))
