@@ -41,7 +41,7 @@ class _Hand:
     """The height field (H, W) of a hand in pixels of a canvas, and the marks on its skin."""
 
     def __init__(self, image: np.ndarray, precision: type[np.floating] = np.float64) -> None:
-        """The demo set's kinds are drawn in float64, as they always were; float32 takes a third less time."""
+        """The demo set's kinds are drawn in float64, as they always were; float32 is less work."""
         self.precision = precision
         self.height = np.zeros((image.shape[0] * _SUPERSAMPLING, image.shape[1] * _SUPERSAMPLING), np.float32)
         self.nails: list[_Mark] = []
