@@ -28,7 +28,7 @@ from artifact_utils.files import read_csv, write_csv
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.organize import apply, plan
 from artifact_utils.portraits import Base, bases, cut_portrait, frame_portrait
-from artifact_utils.synthesis import FACE_COLUMNS, FAMILIES, harmless_edit, inject
+from artifact_utils.synthesis import FACE_COLUMNS, harmless_edit, inject
 
 DEFAULT_DATA = Path("dataset")
 """Where training looks when it is not told otherwise."""
@@ -38,6 +38,36 @@ TEST_PEOPLE = ("P003", "P007")
 
 RECIPE = 2
 """Number of the recipe; it goes up whenever the same parameters would give other pictures."""
+
+DEMO_FAMILIES: dict[str, tuple[str, ...]] = {
+    "hands": ("hand_on_mouth", "hand_on_cheek", "fused_fingers", "fist", "stray_fingers"),
+    "face": (
+        "melted_face",
+        "swirled_feature",
+        "swollen_feature",
+        "shifted_feature",
+        "crumpled_face",
+        "doubled_eye",
+        "third_eye",
+        "doubled_mouth",
+        "merged_faces",
+    ),
+    "text": ("garbled_caption", "watermark", "lettering_on_face", "lettering_beside_face", "signature"),
+    "objects": ("strap", "tube", "wires", "cloth_scrap", "torn_shape", "paint_stripes", "paint_patch"),
+    "glitch": (
+        "repeated_block",
+        "shifted_rows",
+        "checkerboard",
+        "noise_patch",
+        "smear",
+        "colour_bleed",
+        "blocky_patch",
+    ),
+}
+"""What the demo set shows, by family. ``synthesis`` grows; the bytes of this set must not change when it does."""
+
+DEMO_EDITS = ("pasted_back", "soft_focus", "side_light", "glasses", "freckles", "dyed_clothes", "tinted_background")
+"""The harmless edits of the demo set, frozen for the same reason."""
 
 HARMLESS_SHARE = 0.3
 STRENGTHS = (0.55, 1.0)
@@ -212,7 +242,7 @@ def _plan(split: str, n: int, artifact_fraction: float, seed: int) -> list[_Task
 
 def _balanced_kinds(rng: np.random.Generator, n: int) -> list[str]:
     """``n`` kinds of artifact, as many from each family and, within it, from each kind as can be."""
-    queues = {family: [kinds[int(i)] for i in rng.permutation(len(kinds))] for family, kinds in FAMILIES.items()}
+    queues = {family: [kinds[int(i)] for i in rng.permutation(len(kinds))] for family, kinds in DEMO_FAMILIES.items()}
     families = [list(queues)[int(i)] for i in rng.permutation(len(queues))]
     chosen = []
     for i in range(n):
@@ -237,7 +267,7 @@ def _make(out: Path, task: _Task, size: int, seed: int, suffix: str) -> dict[str
     rng = _rng(task, seed)
     image, face = cut_portrait(task.base, rng, size)
     if rng.random() < HARMLESS_SHARE:
-        image, _ = harmless_edit(image, rng, face=face)
+        image, _ = harmless_edit(image, rng, face=face, kinds=DEMO_EDITS)
     quality = int(rng.integers(*JPEG_QUALITIES))
     name = task.name(suffix)
     row = None

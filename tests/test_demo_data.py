@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from artifact_utils import demo_data
-from artifact_utils.demo_data import TEST_PEOPLE, DemoDataError, build_demo_dataset
+from artifact_utils.demo_data import DEMO_EDITS, DEMO_FAMILIES, TEST_PEOPLE, DemoDataError, build_demo_dataset
 from artifact_utils.labels import parse_label
 from artifact_utils.portraits import _asset, bases, cut_portrait
-from artifact_utils.synthesis import FAMILIES
+from artifact_utils.synthesis import FAMILIES, KINDS
+from artifact_utils.synthesis.harmless import EDITS
 
 TINY = {"n_train": 6, "n_test": 4, "size": 64, "artifact_fraction": 0.5}
 
@@ -145,11 +146,20 @@ def test_kinds_are_balanced_over_families() -> None:
     tasks = demo_data._plan("train", 1800, 0.1, seed=0)
     kinds = Counter(task.kind for task in tasks)
     assert kinds.pop("") == 1620
-    per_family = {family: sum(kinds[kind] for kind in members) for family, members in FAMILIES.items()}
+    per_family = {family: sum(kinds[kind] for kind in members) for family, members in DEMO_FAMILIES.items()}
     assert set(per_family.values()) == {36}
-    for members in FAMILIES.values():
+    for members in DEMO_FAMILIES.values():
         counts = [kinds[kind] for kind in members]
         assert max(counts) - min(counts) <= 1
+
+
+def test_the_set_stays_as_it_is_when_the_engine_grows(built: Path) -> None:
+    frozen = [kind for kinds in DEMO_FAMILIES.values() for kind in kinds]
+    assert len(frozen) == 33 and set(frozen) < set(KINDS)
+    assert {family: FAMILIES[family][: len(kinds)] for family, kinds in DEMO_FAMILIES.items()} == DEMO_FAMILIES
+    assert tuple(edit.__name__ for edit in EDITS[: len(DEMO_EDITS)]) == DEMO_EDITS
+    kinds = [task.kind for task in demo_data._plan("train", 40, 0.1, seed=0) if task.kind]
+    assert kinds == ["stray_fingers", "crumpled_face", "signature", "tube"]
 
 
 def test_artifacts_are_spread_over_people_as_clean_pictures_are() -> None:

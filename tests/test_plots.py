@@ -128,6 +128,15 @@ def test_a_gallery_holds_one_kind_of_answer_from_the_surest_on(folder):
         plots.plot_outcome(folder, predictions, "hit")
 
 
+def test_a_gallery_of_pictures_has_a_name_per_row():
+    picture, mask = np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), bool)
+    figure = plots.plot_gallery({"third_eye": [picture, mask], "seam": [picture]}, columns=["0.2", "1.0"])
+    assert sum(bool(ax.images) for ax in figure.axes) == 3
+    assert {text.get_text() for ax in figure.axes for text in ax.texts} == {"third\neye", "seam"}
+    assert [ax.get_title() for ax in figure.axes if ax.get_title()] == ["0.2", "1.0"]
+    assert len(plots.plot_gallery({str(i): [picture] for i in range(5)}, groups=2).axes) == 12
+
+
 def test_drawing_leaves_no_trace_in_pyplot(scores):
     before = dict(mpl.rcParams)
     plots.plot_probabilities(*scores, 0.5)

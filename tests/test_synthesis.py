@@ -6,6 +6,7 @@ import pytest
 
 from artifact_utils.synthesis import FAMILIES, KINDS, Face, harmless_edit, inject
 from artifact_utils.synthesis.compositing import grain, seamless, settle, skin_ramp
+from artifact_utils.synthesis.glyphs import SCRIPTS, script_line
 from artifact_utils.synthesis.harmless import EDITS
 
 
@@ -122,7 +123,7 @@ def test_wrong_arguments_are_named(change: dict, message: str) -> None:
 
 def test_harmless_edits_are_deterministic_and_mild() -> None:
     seen = set()
-    for seed in range(40):
+    for seed in range(150):
         edited, name = harmless_edit(PORTRAIT, np.random.default_rng(seed))
         again, _ = harmless_edit(PORTRAIT, np.random.default_rng(seed))
         assert np.array_equal(edited, again)
@@ -130,6 +131,56 @@ def test_harmless_edits_are_deterministic_and_mild() -> None:
         assert np.abs(edited.astype(int) - PORTRAIT).mean() < 30
         seen.add(name)
     assert seen == {edit.__name__ for edit in EDITS}
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+def test_a_harmless_edit_leaves_eyes_nose_and_mouth_where_they_are(edit) -> None:
+    face = Face.guess(*PORTRAIT.shape[:2])
+    for seed in range(3):
+        edited = edit(PORTRAIT.astype(np.float32), np.random.default_rng(seed), face)
+        for point in (face.left_eye, face.right_eye, face.nose, face.mouth):
+            x, y = (round(v) for v in point)
+            before, after = (
+                cv2.GaussianBlur(np.float32(picture), (0, 0), 2)[y, x].mean() for picture in (PORTRAIT, edited)
+            )
+            assert abs(after - before) < 40
+
+
+@pytest.mark.parametrize("name", ["warped_and_back", "copied_in_place", "resized_and_back", "recoded"])
+def test_steps_without_a_fault_change_next_to_nothing(name: str) -> None:
+    for seed in range(5):
+        edited, _ = harmless_edit(PORTRAIT, np.random.default_rng(seed), kinds=(name,))
+        assert 0 < np.abs(edited.astype(int) - PORTRAIT).mean() < 4
+
+
+def test_harmless_edits_can_be_chosen() -> None:
+    chosen = ("freckles", "sharpened")
+    assert {harmless_edit(PORTRAIT, np.random.default_rng(i), kinds=chosen)[1] for i in range(12)} == set(chosen)
+    with pytest.raises(ValueError, match=r"unknown harmless edit in .*third_eye"):
+        harmless_edit(PORTRAIT, np.random.default_rng(0), kinds=("third_eye",))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_give_lines_of_the_size_asked_for(script: str) -> None:
+    for size in (7, 30):
+        line = script_line(np.random.default_rng(1), size, script, 2)
+        assert line.shape[0] == int(1.5 * size) and line.shape[1] > 3 * size
+        assert line.min() >= 0 and 0.5 < line.max() <= 1
+        assert 0.03 < line.mean() < 0.6
+    assert np.array_equal(line, script_line(np.random.default_rng(1), 30, script, 2))
+    assert not np.array_equal(line[:, :60], script_line(np.random.default_rng(2), 30, script, 2)[:, :60])
+
+
+def test_families_are_deep() -> None:
+    assert len(KINDS) == len(set(KINDS))
+    assert all(len(kinds) >= 10 for kinds in FAMILIES.values())
+
+
+def test_a_black_and_white_picture_stays_black_and_white() -> None:
+    grey = np.repeat(cv2.cvtColor(PORTRAIT, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    for kind in ("odd_eye", "glowing_eyes", "held_pen", "logo", "beads", "half_denoised", "overlong_tongue"):
+        changed = inject(grey, np.random.default_rng(4), kind=kind, strength=0.8).image.astype(int)
+        assert np.abs(changed.max(axis=2) - changed.min(axis=2)).max() <= 24, kind
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (96, 150)])

@@ -11,6 +11,7 @@ from artifact_utils.plots.audit import (
     plot_extremes,
     plot_samples,
 )
+from artifact_utils.plots.galleries import plot_gallery
 from artifact_utils.plots.results import (
     OUTCOMES,
     plot_confusion_matrix,
@@ -30,6 +31,7 @@ __all__ = [
     "plot_distributions",
     "plot_duplicates",
     "plot_extremes",
+    "plot_gallery",
     "plot_learning_curves",
     "plot_metrics",
     "plot_outcome",

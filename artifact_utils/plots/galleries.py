@@ -1,5 +1,6 @@
 """Galleries, the figures that show pictures: thumbnails in rows, captioned and framed in a colour that says what."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from artifact_utils.images import load_image
+from artifact_utils.plots.style import house_style
 
 _THUMBNAIL = 128  # pixels; a gallery of full pictures would make a notebook too large for git
 
@@ -57,3 +59,37 @@ def _show_thumbnail(ax: Axes, path: Path, colour: str) -> None:
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set(visible=True, color=colour, linewidth=1.5)
+
+
+@house_style
+def plot_gallery(
+    rows: dict[str, Sequence[npt.NDArray[np.uint8]]],
+    *,
+    columns: Sequence[str] = (),
+    groups: int = 1,
+    side: float = 0.95,
+) -> Figure:
+    """Pictures in rows, each row with its name at the left.
+
+    Args:
+        rows: by name, the pictures of a row, uint8 (H, W, 3) or bool (H, W).
+        columns: titles over the columns.
+        groups: how many rows to put beside each other, to use the width of the page.
+        side: of a picture in inches.
+    """
+    per_row = max((len(pictures) for pictures in rows.values()), default=1)
+    n_rows = max(-(-len(rows) // groups), 1)
+    figure = Figure(figsize=(side * (per_row + 0.85) * groups, side * n_rows + 0.25))
+    figure.subplots_adjust(0, 0, 1, 1 - 0.25 / (side * n_rows + 0.25), wspace=0.03, hspace=0.03)
+    axes: npt.NDArray[Any] = figure.subplots(n_rows, groups * (per_row + 1), squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for i, (name, pictures) in enumerate(rows.items()):
+        row, first = i % n_rows, i // n_rows * (per_row + 1)
+        axes[row, first].text(1.0, 0.5, name.replace("_", "\n"), ha="right", va="center", fontsize=8)
+        for j, picture in enumerate(pictures):
+            ax = axes[row, first + 1 + j]
+            ax.imshow(picture, cmap="gray", vmin=0)
+            if row == 0 and j < len(columns):
+                ax.set_title(columns[j], fontsize=8, loc="center")
+    return figure

@@ -15,27 +15,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
+from artifact_utils.synthesis import defects, eyes, features, fused, glitch, hands, held, objects, scripts, text
 from artifact_utils.synthesis import face as face_family
-from artifact_utils.synthesis import glitch, hands, objects, text
-from artifact_utils.synthesis.compositing import settle
+from artifact_utils.synthesis.compositing import Artifact, settle
 from artifact_utils.synthesis.geometry import FACE_COLUMNS, Face
 from artifact_utils.synthesis.harmless import harmless_edit
 
 __all__ = ["FACE_COLUMNS", "FAMILIES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
 
-_FAMILY_MODULES = {"hands": hands, "face": face_family, "text": text, "objects": objects, "glitch": glitch}
+_FAMILY_ARTIFACTS: dict[str, tuple[Artifact, ...]] = {
+    "hands": hands.ARTIFACTS + held.ARTIFACTS,
+    "face": face_family.ARTIFACTS + eyes.ARTIFACTS + features.ARTIFACTS,
+    "text": text.ARTIFACTS + scripts.ARTIFACTS,
+    "objects": objects.ARTIFACTS + fused.ARTIFACTS,
+    "glitch": glitch.ARTIFACTS + defects.ARTIFACTS,
+}
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    name: tuple(artifact.__name__ for artifact in module.ARTIFACTS) for name, module in _FAMILY_MODULES.items()
+    name: tuple(artifact.__name__ for artifact in artifacts) for name, artifacts in _FAMILY_ARTIFACTS.items()
 }
 """The kinds of artifact in each family."""
 
 KINDS: tuple[str, ...] = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
 """Every kind of artifact that :func:`inject` can make."""
 
-_ARTIFACTS = {artifact.__name__: artifact for module in _FAMILY_MODULES.values() for artifact in module.ARTIFACTS}
+_ARTIFACTS = {artifact.__name__: artifact for artifacts in _FAMILY_ARTIFACTS.values() for artifact in artifacts}
 
 MIN_MEAN_CHANGE = 14.0
 """Mean change of the changed pixels, in grey levels, below which a fault counts as invisible."""
@@ -114,8 +121,8 @@ def _visibility(image: np.ndarray, injected: Injected) -> float:
     """At least 1 where the fault is large and strong enough to be seen."""
     if not injected.mask.any():
         return 0.0
-    change = np.abs(injected.image.astype(np.int16) - image)[injected.mask].mean()
-    return min(float(change) / MIN_MEAN_CHANGE, float(injected.mask.mean()) / MIN_AREA)
+    change = cv2.mean(cv2.absdiff(injected.image, image), injected.mask.view(np.uint8))
+    return min(sum(change) / 3 / MIN_MEAN_CHANGE, float(injected.mask.mean()) / MIN_AREA)
 
 
 def _check_image(image: np.ndarray) -> None:

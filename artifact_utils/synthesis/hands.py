@@ -14,6 +14,7 @@ import numpy as np
 
 from artifact_utils.synthesis.compositing import (
     Artifact,
+    Window,
     add_grain,
     blur,
     light_from,
@@ -25,7 +26,6 @@ from artifact_utils.synthesis.compositing import (
 from artifact_utils.synthesis.geometry import Face
 
 _SUPERSAMPLING = 2
-Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class _Mark:
 class _Hand:
     """The height field (H, W) of a hand in pixels of a canvas, and the marks on its skin."""
 
-    def __init__(self, image: np.ndarray) -> None:
+    def __init__(self, image: np.ndarray, precision: type[np.floating] = np.float64) -> None:
+        """The demo set's kinds are drawn in float64, as they always were; float32 is less work."""
+        self.precision = precision
         self.height = np.zeros((image.shape[0] * _SUPERSAMPLING, image.shape[1] * _SUPERSAMPLING), np.float32)
         self.nails: list[_Mark] = []
         self.creases: list[_Mark] = []
@@ -52,12 +54,18 @@ class _Hand:
         if height.size == 0:
             return
         tubes = np.zeros_like(height)
-        y, x = np.mgrid[window].astype(np.float32)
+        joints, radii = joints.astype(self.precision), radii.astype(self.precision)
         for p, q, r, s in zip(joints[:-1], joints[1:], radii[:-1], radii[1:], strict=True):
+            part = _window(self.height.shape, np.array([p, q]), float(max(r, s)) + 1)
+            if part[0].start >= part[0].stop or part[1].start >= part[1].stop:
+                continue
             axis = q - p
-            t = np.clip(((x - p[0]) * axis[0] + (y - p[1]) * axis[1]) / max(float(axis @ axis), 1e-6), 0, 1)
-            distance2 = (x - p[0] - t * axis[0]) ** 2 + (y - p[1] - t * axis[1]) ** 2
-            np.maximum(tubes, np.sqrt(np.maximum((r + (s - r) * t) ** 2 - distance2, 0)), out=tubes)
+            y, x = (axis.astype(self.precision) for axis in np.ogrid[part])
+            x, y = x - p[0], y - p[1]
+            t = np.clip((x * axis[0] + y * axis[1]) / max(float(axis @ axis), 1e-6), 0, 1)
+            below = (r + (s - r) * t) ** 2 - ((x - t * axis[0]) ** 2 + (y - t * axis[1]) ** 2)
+            inner = tubes[_within(part, window)]
+            np.maximum(inner, np.sqrt(np.maximum(below, 0, out=below)), out=inner)
         tubes[tubes > 0] += lift
         joined = np.maximum(height, tubes)
         if blend > 0:
@@ -91,6 +99,12 @@ def _window(shape: tuple[int, ...], points: np.ndarray, reach: float) -> Window:
     return slice(max(y0, 0), max(min(y1, shape[0]), 0)), slice(max(x0, 0), max(min(x1, shape[1]), 0))
 
 
+def _within(inner: Window, outer: Window) -> Window:
+    """``inner`` as rows and columns of ``outer``."""
+    rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(inner, outer, strict=True))
+    return rows, columns
+
+
 def _finger_joints(
     rng: np.random.Generator, root: np.ndarray, direction: np.ndarray, length: float, bend: float
 ) -> np.ndarray:
@@ -120,6 +134,10 @@ class _Pose:
     """0 orderly, 1 every finger as it likes."""
     closed: bool = False
     """A fist: the fingers end at their middle joints, the thumb lies across them."""
+    kink: float = 0.0
+    """Degrees by which the joints of a finger bend the way joints do not."""
+    girth: float = 1.0
+    """How thick the fingers are; 1 is healthy."""
 
 
 def _build(
@@ -129,7 +147,7 @@ def _build(
     across = np.array([-along[1], along[0]])
     n = pose.n_fingers
     width = length * 0.42 * (1 + 0.06 * (n - 4))
-    radius = min(0.064 * length, 0.54 * width / n)
+    radius = min(0.064 * length, 0.54 * width / n) * pose.girth
     forearm = np.array([wrist - along * length * 3, wrist - along * 0.05 * length])  # leads out of the picture
     hand.tube(forearm, np.array([0.24, 0.165]) * length, blend=0.1 * length)
     places = np.linspace(-0.5, 0.5, n)
@@ -149,6 +167,8 @@ def _build(
             continue
         reach = length * (0.5 - 0.24 * (place - 0.08) ** 2) * (1 + pose.chaos * rng.normal(0, 0.16))
         bend = pose.chaos * rng.normal(0, 16)
+        if pose.kink:
+            bend += pose.kink * rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1)
         joints = _finger_joints(rng, knuckle - aim * 0.04 * length, aim, reach, bend)
         radii = radius * size * np.array([1.12, 1.02, 0.95, 0.8])
         hand.finger(joints, radii, lift=0.05 * length, blend=blend, nail=pose.nails)
@@ -186,7 +206,7 @@ def _render(image: np.ndarray, rng: np.random.Generator, face: Face, hand: _Hand
     small = slice(y0 // step, y1 // step), slice(x0 // step, x1 // step)
     corner = np.array([x0, y0], dtype=float)
 
-    light = light_from(image, face)
+    light = light_from(image, face).astype(hand.precision)
     colour = _lit_skin(height, rng, light, skin_ramp(image, face), radius, _shifted(hand.creases, corner))
     for nail in _shifted(hand.nails, corner):
         _paint_nail(colour, nail)
@@ -220,23 +240,35 @@ def _lit_skin(
     relief = blur(height, 0.12 * radius) + smooth_noise(rng, height.shape, 0.9 * radius) * 0.03 * radius
     relief += 0.012 * radius * pores
     dx, dy = cv2.Sobel(relief, -1, 1, 0, scale=0.125), cv2.Sobel(relief, -1, 0, 1, scale=0.125)
+    # Only the pixels of the hand, and those that blurring mixes into them, are lit: (n,) from here on.
+    reach = np.ones((4 * _SUPERSAMPLING + 9, 4 * _SUPERSAMPLING + 9), np.uint8)
+    seen = cv2.dilate((height > 0).view(np.uint8), reach).astype(bool)
+    dx, dy = dx[seen], dy[seen]
     normal_z = 1 / np.sqrt(dx**2 + dy**2 + 1)
     diffuse = np.clip((-dx * light[0] - dy * light[1] + light[2]) * normal_z, 0, 1)
     # Where the surface lies lower than its surroundings, less light arrives: gaps between fingers.
     quarter = cv2.resize(height, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     around = cv2.resize(blur(quarter, 0.22 * radius), height.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    hidden = np.clip((around - height) / radius, 0, 1)
-    blotches = smooth_noise(rng, height.shape, 2.5 * radius)
-    shade = 0.2 + 0.66 * diffuse - 0.5 * hidden + 0.035 * blotches + 0.012 * pores
+    hidden = np.clip((around[seen] - height[seen]) / radius, 0, 1)
+    blotches = smooth_noise(rng, height.shape, 2.5 * radius)[seen]
+    lit = 0.2 + 0.66 * diffuse - 0.5 * hidden + 0.035 * blotches + 0.012 * pores[seen]
+    shade = np.zeros(height.shape, lit.dtype)
+    shade[seen] = lit
     for crease in creases:
         _wrinkle(shade, rng, crease)
-    colour = ramp[np.clip(shade * 255, 0, 255).astype(np.uint8)]
+    colour = np.zeros((*height.shape, 3), np.float32)
+    skin = ramp[np.clip(shade[seen] * 255, 0, 255).astype(np.uint8)]
     # Skin shines where the mirrored light meets the eye.
-    halfway = light + np.array([0.0, 0.0, 1.0])
+    halfway = light + np.array([0.0, 0.0, 1.0], light.dtype)
     halfway /= np.linalg.norm(halfway)
-    shine = np.clip((-dx * halfway[0] - dy * halfway[1] + halfway[2]) * normal_z, 0, 1) ** 24
-    flush = 1 + blotches[..., None] * np.array([0.02, -0.025, -0.03], np.float32)
-    return (colour * flush + (16 * shine)[..., None]).astype(np.float32)
+    shine = np.clip((-dx * halfway[0] - dy * halfway[1] + halfway[2]) * normal_z, 0, 1) ** 2
+    shine *= shine
+    shine *= shine
+    shine *= shine * shine  # to the power of 24, several times faster than asking for it
+    shine *= 16
+    for channel, flush in enumerate(np.array([0.02, -0.025, -0.03], np.float32)):
+        colour[..., channel][seen] = skin[:, channel] * (1 + blotches * flush) + shine
+    return colour
 
 
 def _wrinkle(shade: np.ndarray, rng: np.random.Generator, crease: _Mark) -> None:
@@ -290,11 +322,13 @@ def _reach(
     target: np.ndarray,
     side: float,
     pose: _Pose,
+    lean: tuple[float, float] = (5, 70),
+    precision: type[np.floating] = np.float64,
 ) -> np.ndarray:
-    """A hand that comes from below on one ``side``, -1 or 1, and lies on ``target`` (2,)."""
+    """A hand from below on one ``side``, -1 or 1, that lies on ``target`` (2,), ``lean`` degrees from upright."""
     length = face.unit * (1.45 + 0.5 * strength) * rng.uniform(0.92, 1.12) * _SUPERSAMPLING
-    along = _turned(-face.down, -side * rng.uniform(5, 70))
-    hand = _Hand(image)
+    along = _turned(-face.down, -side * rng.uniform(*lean))
+    hand = _Hand(image, precision)
     _build(hand, rng, target * _SUPERSAMPLING - along * length * 0.62, along, length, pose)
     return _render(image, rng, face, hand, 0.062 * length)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -20,7 +20,9 @@ from artifact_utils.synthesis.compositing import (
     skin_mask,
     smooth_noise,
     stroke,
+    to_uint8,
 )
+from artifact_utils.synthesis.everyday import EVERYDAY_EDITS, Edit
 from artifact_utils.synthesis.geometry import Face
 
 
@@ -137,7 +139,7 @@ def tinted_background(image: np.ndarray, rng: np.random.Generator, face: Face) -
     return over(image, image * tint.astype(np.float32), blur(alpha, 0.8))
 
 
-EDITS: tuple[Callable[[np.ndarray, np.random.Generator, Face], np.ndarray], ...] = (
+EDITS: tuple[Edit, ...] = (
     pasted_back,
     soft_focus,
     side_light,
@@ -145,22 +147,32 @@ EDITS: tuple[Callable[[np.ndarray, np.random.Generator, Face], np.ndarray], ...]
     freckles,
     dyed_clothes,
     tinted_background,
+    *EVERYDAY_EDITS,
 )
 """Every edit that :func:`harmless_edit` draws from, ``(image, rng, face) -> image`` on float32 pictures in 0..255."""
 
 
-def harmless_edit(image: np.ndarray, rng: np.random.Generator, *, face: Face | None = None) -> tuple[np.ndarray, str]:
+def harmless_edit(
+    image: np.ndarray, rng: np.random.Generator, *, face: Face | None = None, kinds: Sequence[str] | None = None
+) -> tuple[np.ndarray, str]:
     """Change a portrait in a way that nobody would call a fault.
 
     Args:
         image: uint8 (H, W, 3) RGB; it is not changed.
         rng: the only source of randomness.
         face: where the face is; by default a guess from the shape of the picture.
+        kinds: names of the edits to draw from; by default all of :data:`EDITS`.
 
     Returns:
         The changed picture, uint8 (H, W, 3), and the name of the edit.
+
+    Raises:
+        ValueError: an unknown name in ``kinds``.
     """
     face = face or Face.guess(*image.shape[:2])
-    edit = EDITS[int(rng.integers(len(EDITS)))]
-    changed = edit(image.astype(np.float32), rng, face)
-    return np.clip(np.rint(changed), 0, 255).astype(np.uint8), edit.__name__
+    known = {edit.__name__: edit for edit in EDITS}
+    names = list(known if kinds is None else kinds)
+    if not names or set(names) - set(known):
+        raise ValueError(f"unknown harmless edit in {names}: expected some of {', '.join(known)}")
+    edit = known[names[int(rng.integers(len(names)))]]
+    return to_uint8(edit(image.astype(np.float32), rng, face)), edit.__name__

@@ -11,6 +11,7 @@ from artifact_utils.synthesis.compositing import (
     blur,
     curve,
     ellipse,
+    extent,
     grey,
     light_from,
     over,
@@ -202,9 +203,11 @@ def _painted(image: np.ndarray, face: Face, colour: np.ndarray, alpha: np.ndarra
     skin = image[skin_mask(image, face) > 0.5]
     typical = max(float(np.median(skin.mean(axis=1))) if len(skin) else 128.0, 30.0)
     shade = (grey(image) / typical).clip(0.2, 1.5)[..., None]
-    highlights = np.clip(shade - 1.1, 0, 1) * 70
-    layer = colour * (0.25 + 0.75 * shade) + highlights
-    return over(image, np.clip(layer, 0, 255), alpha)
+    box = extent(alpha)
+    shade = shade[box]
+    layer = np.empty_like(image)
+    layer[box] = np.clip(colour * (0.25 + 0.75 * shade) + np.clip(shade - 1.1, 0, 1) * 70, 0, 255)
+    return over(image, layer, alpha)
 
 
 def paint_stripes(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:

@@ -1,0 +1,244 @@
+"""More hands: over the eyes or under the chin, with fingers too many, too few, bent or swollen, and what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from artifact_utils.synthesis.compositing import (
+    Artifact,
+    add_grain,
+    blur,
+    light_from,
+    over,
+    polygon,
+    shadow,
+    smooth_noise,
+)
+from artifact_utils.synthesis.geometry import Face
+from artifact_utils.synthesis.hands import (
+    _SUPERSAMPLING,
+    _build,
+    _Hand,
+    _open_pose,
+    _Pose,
+    _reach,
+    _render,
+    _turned,
+)
+from artifact_utils.synthesis.shading import around, hue, in_tone, lit, oriented, put_back
+
+
+def hand_on_eyes(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """A malformed hand held before the eyes or the brow."""
+    side = float(rng.choice([-1, 1]))
+    target = face.at(rng.normal(0, 0.35), rng.uniform(-0.35, 0.15))
+    pose = _open_pose(rng, strength, side)
+    return _reach(image, rng, strength, face, target, side, pose, lean=(25, 95), precision=np.float32)
+
+
+def hand_on_chin(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """The chin rests on a malformed hand."""
+    side = float(rng.choice([-1, 1]))
+    target = face.at(rng.normal(0, 0.3), rng.uniform(1.45, 1.75) - 0.2 * strength)
+    return _reach(image, rng, strength, face, target, side, _open_pose(rng, strength, side), precision=np.float32)
+
+
+def extra_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """An otherwise orderly hand beside or before the face with six or seven fingers."""
+    side = float(rng.choice([-1, 1]))
+    target = face.at(side * rng.uniform(0.2, 0.9), rng.uniform(0.4, 1.4))
+    n = 5 if strength < 0.5 else int(rng.integers(5, 8))
+    pose = _Pose(n_fingers=n, spread=rng.uniform(20, 50), thumb=side, nails=bool(rng.random() < 0.8), chaos=0.15)
+    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
+
+
+def missing_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """An otherwise orderly hand beside or before the face that has only two or three fingers."""
+    side = float(rng.choice([-1, 1]))
+    target = face.at(side * rng.uniform(0.1, 0.8), rng.uniform(0.4, 1.4))
+    n = 3 if strength < 0.5 else 2
+    pose = _Pose(n, rng.uniform(15, 45), thumb=side * float(rng.random() < 0.7), nails=True, chaos=0.2)
+    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
+
+
+def bent_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """Fingers that bend where and how no finger bends, across each other."""
+    side = float(rng.choice([-1, 1]))
+    target = face.at(rng.uniform(-0.6, 0.6), rng.uniform(0.5, 1.3))
+    pose = _Pose(int(rng.integers(4, 6)), rng.uniform(15, 45), thumb=side, chaos=0.5, kink=35 + 45 * strength)
+    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
+
+
+def sausage_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """A swollen hand whose fingers are as thick as sausages."""
+    side = float(rng.choice([-1, 1]))
+    target = face.at(rng.uniform(-0.6, 0.6), rng.uniform(0.6, 1.3))
+    girth = 1.3 + 0.45 * strength
+    pose = _Pose(int(rng.integers(3, 5)), rng.uniform(35, 70), thumb=side, chaos=0.35, girth=girth)
+    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
+
+
+def merged_hands(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """Two hands before mouth or chin whose fingers run into each other."""
+    target = face.at(rng.normal(0, 0.15), rng.uniform(1.0, 1.5))
+    length = face.unit * (1.25 + 0.4 * strength) * _SUPERSAMPLING
+    hand = _Hand(image, np.float32)
+    for side in (-1.0, 1.0):
+        along = _turned(-face.down, -side * rng.uniform(25, 60))
+        pose = _Pose(int(rng.integers(3, 6)), rng.uniform(5, 25), fused=0.5 * strength, thumb=side, chaos=0.4)
+        start = target * _SUPERSAMPLING - along * length * rng.uniform(0.6, 0.75)
+        _build(hand, rng, start, along, length, pose)
+    return _render(image, rng, face, hand, 0.062 * length)
+
+
+_Drawing = Callable[[np.ndarray, np.random.Generator, np.ndarray, np.ndarray, np.ndarray, float, float], np.ndarray]
+"""``draw(part, rng, light, tip, along, length, unit) -> part``: a thing from its tip, ``along`` points to the hand."""
+
+
+def _solid(
+    part: np.ndarray,
+    rng: np.random.Generator,
+    light: np.ndarray,
+    outline: np.ndarray,
+    colour: np.ndarray,
+    roundness: float,
+    fade: np.ndarray | None = None,
+) -> np.ndarray:
+    """A rounded thing of one colour with its shadow; ``fade`` (H, W) lets it sink into what is behind."""
+    alpha = blur(polygon(part.shape, outline), 0.45)
+    shade = lit(alpha, light, max(roundness, 1.0))
+    if fade is not None:
+        alpha = alpha * fade
+    layer = np.clip(colour * shade[..., None] + 60 * np.clip(shade - 1, 0, 1)[..., None], 0, 255)
+    base = shadow(part, alpha, (-light[0] * 0.8 * roundness, 0.8 * roundness), 0.5 * roundness + 0.5, 0.4)
+    return over(base, layer.astype(np.float32), alpha)
+
+
+def _sunk(part: np.ndarray, rng: np.random.Generator, tip: np.ndarray, unit: float) -> np.ndarray:
+    """Alpha (H, W) that rises from 0 to 1 away from ``tip``, raggedly: what ends there grows into the skin."""
+    y, x = np.mgrid[: part.shape[0], : part.shape[1]].astype(np.float32)
+    distance = np.hypot(x - np.float32(tip[0]), y - np.float32(tip[1])) / np.float32(unit)
+    return np.clip(distance / 0.3 + 0.5 * smooth_noise(rng, part.shape, 0.12 * unit), 0, 1)
+
+
+def _pen(
+    part: np.ndarray,
+    rng: np.random.Generator,
+    light: np.ndarray,
+    tip: np.ndarray,
+    along: np.ndarray,
+    length: float,
+    unit: float,
+) -> np.ndarray:
+    w = rng.uniform(0.05, 0.085) * unit
+    barrel = oriented(
+        [(0, -0.25 * w), (2.5 * w, -w), (length, -w), (length, w), (2.5 * w, w), (0, 0.25 * w)], tip, along
+    )
+    part = _solid(part, rng, light, barrel, hue(part, rng, (20, 220), (40, 240)), w, _sunk(part, rng, tip, unit))
+    if rng.random() < 0.6:
+        cap = oriented([(0.45 * length, -w), (0.55 * length, -w), (0.55 * length, w), (0.45 * length, w)], tip, along)
+        part = _solid(part, rng, light, cap, in_tone(part, (205, 190, 150)), w)
+    return part
+
+
+def _syringe(
+    part: np.ndarray,
+    rng: np.random.Generator,
+    light: np.ndarray,
+    tip: np.ndarray,
+    along: np.ndarray,
+    length: float,
+    unit: float,
+) -> np.ndarray:
+    w = rng.uniform(0.09, 0.13) * unit
+    needle = oriented([(0, -0.12 * w), (0.35 * length, -0.2 * w), (0.35 * length, 0.2 * w), (0, 0.12 * w)], tip, along)
+    part = _solid(part, rng, light, needle, in_tone(part, (190, 194, 198)), 0.3 * w)
+    glass = oriented([(0.32 * length, -w), (length, -w), (length, w), (0.32 * length, w)], tip, along)
+    filled = oriented(
+        [(0.36 * length, -0.75 * w), (0.8 * length, -0.75 * w), (0.8 * length, 0.75 * w), (0.36 * length, 0.75 * w)],
+        tip,
+        along,
+    )
+    part = _solid(part, rng, light, glass, 0.5 * in_tone(part, (225, 232, 236)) + 0.4 * part.mean(axis=(0, 1)), w)
+    part = _solid(part, rng, light, filled, hue(part, rng, (60, 200), (120, 240)), w)
+    for mark in np.linspace(0.42, 0.85, 7):
+        tick = oriented(
+            [(mark * length, -w), (mark * length + 1, -w), (mark * length + 1, 0), (mark * length, 0)], tip, along
+        )
+        part = over(part, (40, 42, 46), 0.7 * polygon(part.shape, tick))
+    return part
+
+
+def _phone(
+    part: np.ndarray,
+    rng: np.random.Generator,
+    light: np.ndarray,
+    tip: np.ndarray,
+    along: np.ndarray,
+    length: float,
+    unit: float,
+) -> np.ndarray:
+    w, tall = rng.uniform(0.3, 0.4) * unit, min(length, 1.5 * unit)
+    r = 0.12 * w
+    corners = [(0, -w + r), (r, -w), (tall - r, -w), (tall, -w + r), (tall, w - r), (tall - r, w), (r, w), (0, w - r)]
+    fade = _sunk(part, rng, tip, 1.4 * unit)
+    part = _solid(part, rng, light, oriented(corners, tip, along), hue(part, rng, (0, 120), (25, 90)), 0.14 * w, fade)
+    lenses = [(0.2 * tall, -0.5 * w), (0.2 * tall, -0.05 * w), (0.42 * tall, -0.5 * w), (0.3 * tall, 0.4 * w)]
+    turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    for centre in lenses[: int(rng.integers(1, 5))]:
+        ring = oriented(np.array(centre) + 0.15 * w * np.stack([np.cos(turn), np.sin(turn)], axis=1), tip, along)
+        part = _solid(part, rng, light, ring, in_tone(part, (70, 74, 82)), 0.08 * w, fade)
+    return part
+
+
+def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face, draw: _Drawing) -> np.ndarray:
+    """A thing whose one end runs into the face, and the odd fist that holds the other."""
+    unit = face.unit
+    side = float(rng.choice([-1, 1]))
+    light = light_from(image, face)
+    tip = face.at(side * rng.uniform(0.0, 0.6), rng.uniform(0.1, 1.1))
+    along = _turned(face.down, -side * rng.uniform(20, 75))
+    length = unit * (0.95 + 0.45 * strength) * rng.uniform(0.9, 1.15)
+    window, part, _ = around(image, face, tip + along * 0.5 * length, 0.75 * length + 0.5 * unit)
+    place = tip - [window[1].start, window[0].start]
+    drawn = draw(part, rng, light, place, along, 1.25 * length, unit)
+    changed = np.abs(drawn - part).max(axis=2) > 1
+    image = put_back(image, window, add_grain(drawn, changed.astype(np.float32), rng, like=image))
+    grip = tip + along * length
+    reach = unit * (1.2 + 0.3 * strength) * _SUPERSAMPLING
+    aim = _turned(-face.down, -side * rng.uniform(0, 50))
+    pose = _Pose(int(rng.choice([3, 4, 5, 6])), 6.0, fused=0.3 * strength, thumb=-side, chaos=0.4, closed=True)
+    hand = _Hand(image, np.float32)
+    _build(hand, rng, grip * _SUPERSAMPLING - aim * reach * 0.48, aim, reach, pose)
+    return _render(image, rng, face, hand, 0.062 * reach)
+
+
+def held_pen(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """A pen or brush in a fist that runs into the face."""
+    return _held(image, rng, strength, face, _pen)
+
+
+def held_syringe(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """A syringe in a fist whose needle ends in the face."""
+    return _held(image, rng, strength, face, _syringe)
+
+
+def held_phone(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """A telephone in a fist that grows into cheek or mouth."""
+    return _held(image, rng, strength, face, _phone)
+
+
+ARTIFACTS: tuple[Artifact, ...] = (
+    hand_on_eyes,
+    hand_on_chin,
+    extra_fingers,
+    missing_fingers,
+    bent_fingers,
+    sausage_fingers,
+    merged_hands,
+    held_pen,
+    held_syringe,
+    held_phone,
+)
