@@ -60,7 +60,10 @@ class TrainConfig:
     artifact_fraction: float | None = 0.5
     """Share of artifacts among the training draws, by oversampling. None: as many as there are."""
     synthetic_fraction: float = 0.7
-    """Share of those artifacts that is made on the spot on clean training pictures; the others are repeated ones."""
+    """Share of those artifacts that is made on the spot on clean training pictures; the others are repeated ones. With
+    1 no labelled artifacts are needed."""
+    harmless_fraction: float = 0.1
+    """Share of the clean draws that are edited without a fault, so that "edited" does not come to mean "artifact"."""
     mask_weight: float = 1.0
     """Weight of the loss that teaches where, on the masks of the artifacts made on the spot. 0: a model that does not
     say where."""
@@ -139,6 +142,7 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("focal_alpha", 0.0, 1.0),
     ("artifact_fraction", 0.01, 0.99),
     ("synthetic_fraction", 0.0, 1.0),
+    ("harmless_fraction", 0.0, 1.0),
     ("mask_weight", 0.0, 1000.0),
     ("validation_fraction", 0.02, 0.5),
     ("patience", 1, 10_000),

@@ -183,6 +183,8 @@ def ensure_dataset(data: Path) -> None:
     faces = read_csv(raw / "faces.csv", ("path", *FACE_COLUMNS))
     rows = [(places[row.pop("path")], *row.values()) for row in faces]
     write_csv(partial / "faces.csv", ("path", *FACE_COLUMNS), rows)
+    kinds = read_csv(raw / "artifacts.csv", ("file", "kind"))
+    write_csv(partial / "artifacts.csv", ("path", "kind"), [(places[row["file"]], row["kind"]) for row in kinds])
     partial.rename(data)
     counts = Counter((entry.split, CLASS_NAMES[entry.label]) for entry in todo.entries)
     listing = ", ".join(f"{split}/{name} {n:,}" for (split, name), n in sorted(counts.items()))

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from artifact_utils.config import TrainConfig
-from artifact_utils.datasets import EpochSampler, Loaders, Sample, build_loaders
+from artifact_utils.datasets import Sample
 from artifact_utils.files import write_json
+from artifact_utils.loaders import EpochSampler, Loaders, build_loaders
 from artifact_utils.losses import FocalLoss, mask_loss
 from artifact_utils.metrics import choose_threshold, evaluate, format_table
 from artifact_utils.models import (
@@ -262,6 +263,7 @@ def load_data(config: TrainConfig) -> Loaders:
         augment=config.augment,
         artifact_fraction=config.artifact_fraction,
         synthetic_fraction=config.synthetic_fraction,
+        harmless_fraction=config.harmless_fraction,
         validation_fraction=config.validation_fraction,
         seed=config.seed,
         workers=_known(config.workers),

@@ -1,6 +1,7 @@
 """A small labelled data set that the tests draw themselves: plain faces, some with a torn block across them."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = build_model("efficientnet_lite0", image_size=64)
     save_checkpoint(folder / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.5))
     return folder
+
+
+@pytest.fixture
+def own_copy(dataset_folder: Path, tmp_path: Path) -> Path:
+    """A data set that a test may change."""
+    return shutil.copytree(dataset_folder, tmp_path / "dataset")

@@ -1,7 +1,6 @@
 import shutil
 from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 
@@ -9,25 +8,16 @@ from artifact_utils.datasets import (
     ArtifactDataset,
     DataError,
     Draw,
-    EpochSampler,
-    Portrait,
-    build_loaders,
     decode_stream,
     list_portraits,
-    split_by_group,
+    with_made_artifacts,
 )
 from artifact_utils.images import ImageError
 from artifact_utils.losses import UNKNOWN
-from artifact_utils.synthesis import FACE_COLUMNS
+from artifact_utils.synthesis import FACE_COLUMNS, inject
 from artifact_utils.transforms import build_transforms
 
 HALF = (0.5, 0.5, 0.5)
-LOADER = {"image_size": 32, "mean": HALF, "std": HALF, "batch_size": 8}
-
-
-@pytest.fixture
-def own_copy(dataset_folder, tmp_path):
-    return shutil.copytree(dataset_folder, tmp_path / "dataset")
 
 
 def test_the_label_comes_from_the_folder_name_not_its_place_in_the_alphabet(dataset_folder):
@@ -37,33 +27,6 @@ def test_the_label_comes_from_the_folder_name_not_its_place_in_the_alphabet(data
     assert {portrait.group for portrait in portraits} == {"P000", "P001", "P002", "P003", "P004"}
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_no_person_is_on_both_sides_of_the_split(dataset_folder, seed):
-    portraits = list_portraits(dataset_folder, "train")
-    training, validation = split_by_group(portraits, seed=seed)
-    assert not {p.group for p in training} & {p.group for p in validation}
-    assert {p.label for p in training} == {p.label for p in validation} == {0, 1}
-    assert Counter(training) + Counter(validation) == Counter(portraits)
-    assert split_by_group(portraits, seed=seed) == (training, validation)
-
-
-def test_without_groups_near_duplicates_stay_together(own_copy):
-    (own_copy / "manifest.csv").unlink()
-    for class_name in ("artifacts", "no_artifacts"):
-        folder = own_copy / "train" / class_name
-        for file in list(folder.iterdir()):
-            shutil.copy(file, folder / f"copy_{file.name}")
-    training, validation = split_by_group(list_portraits(own_copy, "train"))
-    names = [{p.path.name.removeprefix("copy_") for p in side} for side in (training, validation)]
-    assert not names[0] & names[1]
-
-
-def test_too_few_people_to_split():
-    portraits = [Portrait(f"{i}.png", i % 2, "P001") for i in range(10)]
-    with pytest.raises(DataError, match="fewer than two groups"):
-        split_by_group(portraits)
-
-
 def test_a_missing_folder_and_an_empty_class_are_named(own_copy):
     shutil.rmtree(own_copy / "train" / "artifacts")
     with pytest.raises(DataError, match=r"no folder .*artifacts: make it with python organize_dataset.py"):
@@ -71,60 +34,6 @@ def test_a_missing_folder_and_an_empty_class_are_named(own_copy):
     (own_copy / "train" / "artifacts").mkdir()
     with pytest.raises(DataError, match=r"no pictures in .*artifacts"):
         list_portraits(own_copy, "train")
-
-
-def test_a_broken_picture_stops_before_training_and_is_named(own_copy):
-    victim = own_copy / "train" / "no_artifacts" / "image_00001_0.png"
-    victim.write_bytes(victim.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"1 pictures cannot be read:\n.*image_00001_0.png.*\n.*--skip-broken"):
-        build_loaders(own_copy, **LOADER)
-    loaders = build_loaders(own_copy, **LOADER, skip_broken=True)
-    assert len(loaders.train.dataset) + len(loaders.validation.dataset) == 39
-
-
-def test_a_validation_folder_is_used_as_it_is(own_copy):
-    shutil.copytree(own_copy / "test", own_copy / "val")
-    loaders = build_loaders(own_copy, **LOADER)
-    assert len(loaders.train.dataset) == 40
-    assert len(loaders.validation.dataset) == 12
-
-
-def test_batches(dataset_folder):
-    loaders = build_loaders(dataset_folder, **LOADER)
-    images, targets, masks = next(iter(loaders.train))
-    assert images.shape == (8, 3, 32, 32)
-    assert masks.shape == (8, 1, 32, 32)
-    assert images.dtype == torch.float32
-    assert set(targets.tolist()) <= {0, 1}
-    assert len(loaders.test.dataset) == 12
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_an_epoch_is_a_function_of_the_seed_whatever_the_workers(dataset_folder, workers):
-    reference = build_loaders(dataset_folder, **LOADER, seed=3)
-    other = build_loaders(dataset_folder, **LOADER, seed=3, workers=workers)
-    for batch, other_batch in zip(reference.train, other.train, strict=True):
-        assert all(torch.equal(*tensors) for tensors in zip(batch, other_batch, strict=True))
-
-
-def test_oversampling_balances_the_classes_and_repeats_nothing_needlessly():
-    targets = np.array([0] * 90 + [1] * 10)
-    draws = list(EpochSampler(targets, artifact_fraction=0.5))
-    counts = Counter(draw.index for draw in draws)
-    assert sum(targets[draw.index] for draw in draws) == 50
-    assert {counts[i] for i in range(90, 100)} == {5}
-    assert max(counts[i] for i in range(90)) == 1
-    assert len({draw.seed for draw in draws}) == 100
-
-
-def test_artifacts_made_on_the_spot_replace_repeated_ones_and_sit_on_clean_pictures():
-    targets = np.array([0] * 90 + [1] * 10)
-    draws = list(EpochSampler(targets, artifact_fraction=0.5, synthetic_fraction=0.6))
-    made = [draw for draw in draws if draw.inject]
-    assert len(draws) == 100
-    assert len(made) == 30
-    assert all(targets[draw.index] == 0 for draw in made)
-    assert sum(targets[draw.index] for draw in draws) == 20
 
 
 def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(dataset_folder):
@@ -172,21 +81,6 @@ def test_made_artifacts_know_where_the_face_is_if_somebody_says(own_copy):
         list_portraits(own_copy, "train")
 
 
-def test_without_oversampling_every_picture_comes_once():
-    draws = list(EpochSampler(np.array([0, 0, 0, 1]), artifact_fraction=None))
-    assert sorted(draw.index for draw in draws) == [0, 1, 2, 3]
-
-
-def test_epochs_differ_and_an_interrupted_one_goes_on_where_it_was():
-    sampler = EpochSampler(np.array([0] * 20 + [1] * 4), seed=1)
-    first = list(sampler)
-    sampler.set_epoch(1)
-    second = list(sampler)
-    assert first != second
-    sampler.set_epoch(1, start=10)
-    assert list(sampler) == second[10:]
-
-
 def test_the_augmentation_belongs_to_the_draw_and_leaves_the_global_generator_alone(dataset_folder):
     portraits = list_portraits(dataset_folder, "train")
     dataset = ArtifactDataset(portraits, 32, build_transforms(HALF, HALF, augment="heavy"))
@@ -212,3 +106,49 @@ def test_the_stream_keeps_the_order_and_hands_on_errors(dataset_folder, tmp_path
     results = list(decode_stream(iter(paths), 16))
     assert [path for path, _ in results] == paths
     assert [i for i, (_, tensor) in enumerate(results) if isinstance(tensor, ImageError)] == [70]
+
+
+def test_a_portrait_with_a_made_artifact_is_the_same_whenever_it_is_opened(dataset_folder):
+    clean = [p for p in list_portraits(dataset_folder, "train") if p.label == 0][:4]
+    portraits = with_made_artifacts(clean, seed=3)
+    assert [p.label for p in portraits] == [0, 0, 0, 0, 1, 1, 1, 1]
+    dataset = ArtifactDataset(portraits, 64, build_transforms(HALF, HALF), find_faces=True)
+    assert torch.equal(dataset[4].image, dataset[4].image)
+    assert not torch.equal(dataset[4].image, dataset[0].image)
+    assert (dataset[4].mask == 1).any() and not dataset[0].mask.any()
+    again = ArtifactDataset(with_made_artifacts(clean, seed=3), 64, build_transforms(HALF, HALF), find_faces=True)
+    assert all(torch.equal(dataset[i].image, again[i].image) for i in range(8))
+
+
+def test_harmless_edits_change_clean_draws_only_and_leave_them_clean(dataset_folder):
+    portraits = list_portraits(dataset_folder, "train")
+    plain, edited = (
+        ArtifactDataset(portraits, 64, build_transforms(HALF, HALF), harmless_fraction=share) for share in (0.0, 1.0)
+    )
+    clean, artifact = (next(i for i, p in enumerate(portraits) if p.label == label) for label in (0, 1))
+    draws = [Draw(clean, seed) for seed in range(12)]
+    assert sum(not torch.equal(plain[draw].image, edited[draw].image) for draw in draws) > 8
+    assert all(edited[draw].target == 0 and not edited[draw].mask.any() for draw in draws)
+    assert torch.equal(plain[Draw(artifact, 1)].image, edited[Draw(artifact, 1)].image)
+
+
+def test_made_artifacts_are_of_the_kinds_asked_for(dataset_folder, monkeypatch):
+    made = []
+
+    def spy(*args, **kwargs):
+        made.append(inject(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr("artifact_utils.datasets.inject", spy)
+    portraits = list_portraits(dataset_folder, "train")
+    dataset = ArtifactDataset(portraits, 64, build_transforms(HALF, HALF), kinds={"strap", "fist"})
+    for seed in range(12):
+        dataset[Draw(0, seed, inject=True)]
+    assert {injected.kind for injected in made} == {"strap", "fist"}
+
+
+def test_the_kind_of_an_artifact_comes_from_a_table_if_there_is_one(own_copy):
+    name = list_portraits(own_copy, "train")[-1].path.relative_to(own_copy).as_posix()
+    (own_copy / "artifacts.csv").write_text(f"path,kind\n{name},strap\n")
+    portraits = list_portraits(own_copy, "train")
+    assert [p.kind for p in portraits if p.kind] == ["strap"] == [portraits[-1].kind]

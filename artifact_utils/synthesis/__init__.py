@@ -13,6 +13,7 @@ it and list it in its family's ``ARTIFACTS``. Masks are not the functions' busin
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import cv2
@@ -69,6 +70,7 @@ def inject(
     rng: np.random.Generator,
     *,
     kind: str | None = None,
+    kinds: Collection[str] = KINDS,
     strength: float | None = None,
     face: Face | None = None,
 ) -> Injected:
@@ -81,6 +83,7 @@ def inject(
         image: uint8 (H, W, 3) RGB, at least 32 pixels a side; it is not changed.
         rng: the only source of randomness: the same state gives the same picture.
         kind: one of :data:`KINDS`, or a family of :data:`FAMILIES` to draw from; by default any family alike.
+        kinds: what to draw from.
         strength: from 0, subtle, to 1, gross; drawn from 0.35..1 by default.
         face: where the face is; by default a guess from the shape of the picture.
 
@@ -91,10 +94,11 @@ def inject(
         ValueError: an unknown kind, a strength outside [0, 1], or an image of another type or shape.
     """
     _check_image(image)
+    families = {name: [kind for kind in own if kind in kinds] for name, own in FAMILIES.items()}
     if kind is None:
-        kind = str(rng.choice(list(FAMILIES)))
-    if kind in FAMILIES:
-        kind = str(rng.choice(FAMILIES[kind]))
+        kind = str(rng.choice([name for name, own in families.items() if own]))
+    if kind in families:
+        kind = str(rng.choice(families[kind]))
     if kind not in _ARTIFACTS:
         raise ValueError(f"unknown artifact {kind!r}: expected one of {', '.join(KINDS)}, or of {', '.join(FAMILIES)}")
     if strength is None:

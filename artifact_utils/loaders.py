@@ -1,0 +1,257 @@
+"""From a data set to batches: splitting by person, balancing the classes, loading."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedGroupKFold
+from torch.utils.data import DataLoader, Sampler
+from tqdm.auto import tqdm
+
+from artifact_utils.audit import near_duplicate_groups
+from artifact_utils.datasets import (
+    ArtifactDataset,
+    DataError,
+    Draw,
+    Portrait,
+    Sample,
+    list_portraits,
+    with_made_artifacts,
+)
+from artifact_utils.images import ImageError
+from artifact_utils.labels import ARTIFACT
+from artifact_utils.synthesis import KINDS
+from artifact_utils.transforms import Augment, build_transforms
+
+
+def split_by_group(
+    portraits: Sequence[Portrait], *, validation_fraction: float = 0.2, seed: int = 0
+) -> tuple[list[Portrait], list[Portrait]]:
+    """Split into training and validation so that no group is on both sides and both have the classes there are.
+
+    Pictures without a group are grouped by near-duplicate perceptual hashes first. The share of artifacts is kept
+    as even as the groups allow (scikit-learn's StratifiedGroupKFold). Do this before any oversampling.
+
+    Args:
+        portraits: at least two groups in each class that there is.
+        validation_fraction: share of pictures wanted for validation, in (0, 0.5].
+        seed: of the shuffle; the same seed gives the same split.
+
+    Raises:
+        DataError: the groups are too few to give both sides both classes.
+        ValueError: the fraction is out of range.
+    """
+    if not 0.0 < validation_fraction <= 0.5:
+        raise ValueError(f"validation fraction {validation_fraction} is out of range: choose one in (0, 0.5]")
+    labels = np.array([portrait.label for portrait in portraits])
+    groups = _group_names(portraits)
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise DataError("fewer than two groups of pictures: a validation set of other people cannot be split off")
+    folds = min(round(1 / validation_fraction), n_groups)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for training, validation in splitter.split(labels, labels, groups):
+        if all(set(labels[side]) == set(labels) for side in (training, validation)):
+            return [portraits[i] for i in training], [portraits[i] for i in validation]
+    raise DataError(
+        f"{n_groups} groups are too few to have both classes on both sides: "
+        f"add pictures, or put a validation set into the folder val/"
+    )
+
+
+def _group_names(portraits: Sequence[Portrait]) -> np.ndarray:
+    names = np.array([portrait.group for portrait in portraits], dtype=object)
+    unknown = [i for i, name in enumerate(names) if not name]
+    if unknown:
+        found = near_duplicate_groups([portraits[i].path for i in unknown])
+        names[unknown] = [f"near-duplicates {group}" for group in found]
+    return names.astype(str)
+
+
+class EpochSampler(Sampler[Draw]):
+    """The draws of one epoch, a pure function of the seed and the epoch: an interrupted epoch can be gone on with.
+
+    Args:
+        targets: (N,) class numbers.
+        artifact_fraction: share of artifacts among the draws; the rare class is repeated, each time with another
+            augmentation, and the common one drawn without repetition. None: every picture once.
+        synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures. Each
+            comes right after the clean picture that it was made of: the two differ in nothing but the fault.
+        seed: of the order, the augmentations and the artifacts that are made.
+    """
+
+    def __init__(
+        self,
+        targets: np.ndarray,
+        *,
+        artifact_fraction: float | None = 0.5,
+        synthetic_fraction: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        if artifact_fraction is not None and not 0.0 < artifact_fraction < 1.0:
+            raise ValueError(f"artifact fraction {artifact_fraction} is out of range: choose one in (0, 1), or None")
+        if not 0.0 <= synthetic_fraction <= 1.0:
+            raise ValueError(f"synthetic fraction {synthetic_fraction} is out of range: choose one in [0, 1]")
+        if artifact_fraction is not None and synthetic_fraction < 1.0 and len(np.unique(targets)) < 2:
+            raise ValueError("cannot balance one class: the targets hold only the other")
+        self.targets, self.seed = np.asarray(targets), seed
+        self.artifact_fraction, self.synthetic_fraction = artifact_fraction, synthetic_fraction
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch, and how many of its draws are already done."""
+        self.epoch, self.start = epoch, start
+
+    def __len__(self) -> int:
+        return len(self.targets) - self.start
+
+    def __iter__(self) -> Iterator[Draw]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        draws = self._choose(rng)
+        seeds = rng.integers(2**63, size=len(draws))
+        for (index, injected), seed in list(zip(draws, seeds, strict=True))[self.start :]:
+            yield Draw(int(index), int(seed), bool(injected))
+
+    def _choose(self, rng: np.random.Generator) -> np.ndarray:
+        """The pictures of the epoch in order, and which of them are given an artifact: (N, 2)."""
+        n = len(self.targets)
+        if self.artifact_fraction is None:
+            return np.column_stack([rng.permutation(n), np.zeros(n, dtype=int)])
+        n_artifacts = round(n * self.artifact_fraction)
+        n_made = round(n_artifacts * self.synthetic_fraction)
+        artifacts, clean = np.flatnonzero(self.targets == ARTIFACT), np.flatnonzero(self.targets != ARTIFACT)
+        found = _cycle(artifacts, n_artifacts - n_made, rng)
+        bases = _cycle(clean, max(n - n_artifacts, n_made), rng)
+        singles = [[(index, False)] for index in (*found, *bases[n_made:])]
+        pairs = [[(index, False), (index, True)] for index in bases[:n_made]]
+        blocks = [*singles, *pairs]
+        return np.array([draw for place in rng.permutation(len(blocks)) for draw in blocks[place]])[:n]
+
+
+def _cycle(indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n of them in shuffled rounds, so that none is drawn twice more often than another."""
+    if n == 0:
+        return indices[:0]
+    return np.concatenate([rng.permutation(indices) for _ in range(-(-n // len(indices)))])[:n]
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """Batches of ``Sample``; ``test`` is None where there is no test folder."""
+
+    train: DataLoader[Sample]
+    validation: DataLoader[Sample]
+    test: DataLoader[Sample] | None
+
+
+def build_loaders(
+    root: Path,
+    *,
+    image_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    batch_size: int = 32,
+    augment: Augment = "heavy",
+    artifact_fraction: float | None = 0.5,
+    synthetic_fraction: float = 0.0,
+    harmless_fraction: float = 0.0,
+    validation_fraction: float = 0.2,
+    seed: int = 0,
+    workers: int = 0,
+    pin_memory: bool = False,
+    skip_broken: bool = False,
+) -> Loaders:
+    """Read ``root/{train,val,test}`` and batch it; without ``val/``, validation is split off training by person.
+
+    Args:
+        root: a folder made by ``organize_dataset.py``.
+        image_size, mean, std: what the model reads.
+        batch_size: of training; evaluation takes twice as many, it keeps no gradients.
+        augment: of training only.
+        artifact_fraction, synthetic_fraction: of the training draws, see ``EpochSampler``. Made artifacts are of the
+            kinds that ``artifacts.csv`` names for the training pictures, of every kind where it names none. With a
+            synthetic fraction of 1 no labelled artifact is needed: where a split has none, made ones stand in.
+        harmless_fraction: of the clean training draws, see ``ArtifactDataset``.
+        validation_fraction: share of the training pictures to validate on, if there is no ``val/``.
+        seed: of split, order and augmentation.
+        workers: processes that augment; 0 does it in this one.
+        pin_memory: for copies to a GPU.
+        skip_broken: go on without the pictures that cannot be read instead of stopping.
+
+    Raises:
+        DataError: a missing folder, an empty class, groups that cannot be split, or pictures that cannot be read.
+    """
+    need_artifacts = artifact_fraction is None or synthetic_fraction < 1.0
+    portraits = list_portraits(root, "train", need_artifacts=need_artifacts)
+    if (root / "val").is_dir():
+        sides = {"train": portraits, "validation": list_portraits(root, "val", need_artifacts=need_artifacts)}
+    else:
+        split = split_by_group(portraits, validation_fraction=validation_fraction, seed=seed)
+        sides = dict(zip(("train", "validation"), split, strict=True))
+    if (root / "test").is_dir():
+        sides["test"] = list_portraits(root, "test", need_artifacts=need_artifacts)
+    for seed_of_side, name in enumerate(("validation", "test")):
+        if name in sides and not any(portrait.label == ARTIFACT for portrait in sides[name]):
+            sides[name] = with_made_artifacts(sides[name], seed=seed_of_side)
+
+    known = {portrait.kind for portrait in sides["train"]} & set(KINDS)
+    plain = build_transforms(mean, std)
+    augmented = build_transforms(mean, std, augment=augment)
+    datasets = {
+        name: ArtifactDataset(
+            side,
+            image_size,
+            augmented if name == "train" else plain,
+            progress=f"decode {name}",
+            find_faces=synthetic_fraction > 0 if name == "train" else any(p.made is not None for p in side),
+            kinds=known or KINDS,
+            harmless_fraction=harmless_fraction if name == "train" else 0.0,
+        )
+        for name, side in sides.items()
+    }
+    _report_broken([error for dataset in datasets.values() for error in dataset.rejected], skip_broken)
+    for name, dataset in datasets.items():
+        if not (dataset.targets != ARTIFACT).any() or (need_artifacts and not (dataset.targets == ARTIFACT).any()):
+            raise DataError(f"{root}: no readable picture is left of one class in {name}")
+
+    def loader(name: str) -> DataLoader[Sample]:
+        dataset, train = datasets[name], name == "train"
+        sampler = EpochSampler(
+            dataset.targets.numpy(),
+            artifact_fraction=artifact_fraction,
+            synthetic_fraction=synthetic_fraction,
+            seed=seed,
+        )
+        return DataLoader(
+            dataset,
+            batch_size=min(batch_size, len(dataset)) if train else 2 * batch_size,
+            sampler=sampler if train else None,
+            drop_last=train,  # batch norm cannot learn from a last batch of one
+            num_workers=workers if train else 0,
+            pin_memory=pin_memory,
+            generator=torch.Generator(),  # its own, so that going on in mid-epoch finds the global one as it was left
+            worker_init_fn=_set_up_worker,
+        )
+
+    return Loaders(loader("train"), loader("validation"), loader("test") if "test" in datasets else None)
+
+
+def _set_up_worker(worker: int) -> None:
+    cv2.setNumThreads(0)  # the cores are taken by the other workers and the network
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _report_broken(errors: list[ImageError], skip_broken: bool) -> None:
+    if not errors:
+        return
+    listing = "\n".join(f"  {error}" for error in errors)
+    if not skip_broken:
+        raise DataError(
+            f"{len(errors)} pictures cannot be read:\n{listing}\nremove them, or go on without them: --skip-broken"
+        )
+    tqdm.write(f"going on without {len(errors)} pictures that cannot be read:\n{listing}")

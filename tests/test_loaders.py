@@ -1,0 +1,129 @@
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from artifact_utils.datasets import DataError, Portrait, list_portraits
+from artifact_utils.loaders import EpochSampler, build_loaders, split_by_group
+
+HALF = (0.5, 0.5, 0.5)
+LOADER = {"image_size": 32, "mean": HALF, "std": HALF, "batch_size": 8}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_person_is_on_both_sides_of_the_split(dataset_folder, seed):
+    portraits = list_portraits(dataset_folder, "train")
+    training, validation = split_by_group(portraits, seed=seed)
+    assert not {p.group for p in training} & {p.group for p in validation}
+    assert {p.label for p in training} == {p.label for p in validation} == {0, 1}
+    assert Counter(training) + Counter(validation) == Counter(portraits)
+    assert split_by_group(portraits, seed=seed) == (training, validation)
+
+
+def test_without_groups_near_duplicates_stay_together(own_copy):
+    (own_copy / "manifest.csv").unlink()
+    for class_name in ("artifacts", "no_artifacts"):
+        folder = own_copy / "train" / class_name
+        for file in list(folder.iterdir()):
+            shutil.copy(file, folder / f"copy_{file.name}")
+    training, validation = split_by_group(list_portraits(own_copy, "train"))
+    names = [{p.path.name.removeprefix("copy_") for p in side} for side in (training, validation)]
+    assert not names[0] & names[1]
+
+
+def test_too_few_people_to_split():
+    portraits = [Portrait(f"{i}.png", i % 2, "P001") for i in range(10)]
+    with pytest.raises(DataError, match="fewer than two groups"):
+        split_by_group(portraits)
+
+
+def test_a_broken_picture_stops_before_training_and_is_named(own_copy):
+    victim = own_copy / "train" / "no_artifacts" / "image_00001_0.png"
+    victim.write_bytes(victim.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"1 pictures cannot be read:\n.*image_00001_0.png.*\n.*--skip-broken"):
+        build_loaders(own_copy, **LOADER)
+    loaders = build_loaders(own_copy, **LOADER, skip_broken=True)
+    assert len(loaders.train.dataset) + len(loaders.validation.dataset) == 39
+
+
+def test_a_validation_folder_is_used_as_it_is(own_copy):
+    shutil.copytree(own_copy / "test", own_copy / "val")
+    loaders = build_loaders(own_copy, **LOADER)
+    assert len(loaders.train.dataset) == 40
+    assert len(loaders.validation.dataset) == 12
+
+
+def test_batches(dataset_folder):
+    loaders = build_loaders(dataset_folder, **LOADER)
+    images, targets, masks = next(iter(loaders.train))
+    assert images.shape == (8, 3, 32, 32)
+    assert masks.shape == (8, 1, 32, 32)
+    assert images.dtype == torch.float32
+    assert set(targets.tolist()) <= {0, 1}
+    assert len(loaders.test.dataset) == 12
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_is_a_function_of_the_seed_whatever_the_workers(dataset_folder, workers):
+    reference = build_loaders(dataset_folder, **LOADER, seed=3)
+    other = build_loaders(dataset_folder, **LOADER, seed=3, workers=workers)
+    for batch, other_batch in zip(reference.train, other.train, strict=True):
+        assert all(torch.equal(*tensors) for tensors in zip(batch, other_batch, strict=True))
+
+
+def test_oversampling_balances_the_classes_and_repeats_nothing_needlessly():
+    targets = np.array([0] * 90 + [1] * 10)
+    draws = list(EpochSampler(targets, artifact_fraction=0.5))
+    counts = Counter(draw.index for draw in draws)
+    assert sum(targets[draw.index] for draw in draws) == 50
+    assert {counts[i] for i in range(90, 100)} == {5}
+    assert max(counts[i] for i in range(90)) == 1
+    assert len({draw.seed for draw in draws}) == 100
+
+
+def test_artifacts_made_on_the_spot_replace_repeated_ones_and_sit_on_clean_pictures():
+    targets = np.array([0] * 90 + [1] * 10)
+    draws = list(EpochSampler(targets, artifact_fraction=0.5, synthetic_fraction=0.6))
+    made = [draw for draw in draws if draw.inject]
+    assert len(draws) == 100
+    assert len(made) == 30
+    assert all(targets[draw.index] == 0 for draw in made)
+    assert sum(targets[draw.index] for draw in draws) == 20
+
+
+def test_without_oversampling_every_picture_comes_once():
+    draws = list(EpochSampler(np.array([0, 0, 0, 1]), artifact_fraction=None))
+    assert sorted(draw.index for draw in draws) == [0, 1, 2, 3]
+
+
+def test_epochs_differ_and_an_interrupted_one_goes_on_where_it_was():
+    sampler = EpochSampler(np.array([0] * 20 + [1] * 4), seed=1)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert first != second
+    sampler.set_epoch(1, start=10)
+    assert list(sampler) == second[10:]
+
+
+def test_a_made_artifact_comes_right_after_the_picture_it_is_made_of():
+    draws = list(EpochSampler(np.array([0] * 90 + [1] * 10), artifact_fraction=0.5, synthetic_fraction=0.6))
+    for place, draw in enumerate(draws):
+        if draw.inject:
+            assert (draws[place - 1].index, draws[place - 1].inject) == (draw.index, False)
+
+
+def test_without_labelled_artifacts_all_are_made(own_copy):
+    for split in ("train", "test"):
+        shutil.rmtree(own_copy / split / "artifacts")
+    with pytest.raises(DataError, match=r"no folder .*artifacts"):
+        build_loaders(own_copy, **LOADER, synthetic_fraction=0.9)
+    loaders = build_loaders(own_copy, **LOADER, synthetic_fraction=1.0)
+    for batch in loaders.train:
+        assert set(batch.target.tolist()) == {0, 1}
+        assert (batch.mask.flatten(1).amax(dim=1) == batch.target).float().mean() > 0.8  # augmentation may move one out
+    for side in (loaders.validation, loaders.test):
+        assert side.dataset.targets.float().mean() == 0.5
+        assert not {p.group for p in side.dataset.portraits} & {p.group for p in loaders.train.dataset.portraits}
