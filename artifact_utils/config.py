@@ -62,6 +62,8 @@ class TrainConfig:
     synthetic_fraction: float = 0.7
     """Share of those artifacts that is made on the spot on clean training pictures; the others are repeated ones. With
     1 no labelled artifacts are needed."""
+    paired: bool = False
+    """Whether an artifact made on the spot comes in one batch with the clean picture that it was made of."""
     harmless_fraction: float = 0.1
     """Share of the clean draws that are edited without a fault, so that "edited" does not come to mean "artifact"."""
     mask_weight: float = 1.0

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 import tyro
 from PIL import Image
 from torch import Tensor
@@ -100,6 +101,31 @@ class Detector:
         probability = float(self.probabilities(to_square(image, self.info.image_size).unsqueeze(0))[0])
         return Prediction(probability, probability >= self.threshold)
 
+    def locate(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
+        """Say where in a picture the artifact is.
+
+        Args:
+            source: whatever ``load_image`` takes.
+
+        Returns:
+            A heat map, float32 (H, W) in [0, 1], of the size of the picture.
+
+        Raises:
+            ImageError: it is not a whole picture.
+            ValueError: the model was not taught to say where.
+        """
+        if self.model.locator is None:
+            raise ValueError(f"this {self.info.arch} was trained without masks: it cannot say where")
+        image = load_image(source)
+        square = to_square(image, self.info.image_size).unsqueeze(0)
+        with torch.inference_mode():
+            _, places = self._run(square)
+        assert places is not None
+        side = max(image.size)
+        heat = F.interpolate(torch.sigmoid(places).unsqueeze(1), size=(side, side), mode="bilinear")[0, 0].cpu().numpy()
+        left, top = (side - image.width) // 2, (side - image.height) // 2  # the padding of to_square
+        return heat[top : top + image.height, left : left + image.width]
+
     def predict_files(
         self, paths: Iterable[Path], *, batch_size: int = 32
     ) -> Iterator[tuple[Path, Prediction | ImageError]]:
@@ -161,11 +187,15 @@ class Detector:
         Returns:
             (N,) float32 on the CPU: the probability of an artifact.
         """
+        return torch.sigmoid(self._run(squares)[0]).cpu()
+
+    def _run(self, squares: Tensor) -> tuple[Tensor, Tensor | None]:
         device = next(self.model.parameters()).device
         images = self.transform(squares.to(device)).contiguous(memory_format=torch.channels_last)
         dtype = amp_dtype(device)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            return torch.sigmoid(self.model(images).float()).cpu()
+            logits, places = self.model.locate(images)
+        return logits.float(), None if places is None else places.float()
 
 
 def checkpoint_file(run: str | Path) -> Path:

@@ -79,8 +79,8 @@ class EpochSampler(Sampler[Draw]):
         targets: (N,) class numbers.
         artifact_fraction: share of artifacts among the draws; the rare class is repeated, each time with another
             augmentation, and the common one drawn without repetition. None: every picture once.
-        synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures. Each
-            comes right after the clean picture that it was made of: the two differ in nothing but the fault.
+        synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures.
+        paired: each made artifact comes right after the clean picture that it was made of.
         seed: of the order, the augmentations and the artifacts that are made.
     """
 
@@ -90,6 +90,7 @@ class EpochSampler(Sampler[Draw]):
         *,
         artifact_fraction: float | None = 0.5,
         synthetic_fraction: float = 0.0,
+        paired: bool = False,
         seed: int = 0,
     ) -> None:
         if artifact_fraction is not None and not 0.0 < artifact_fraction < 1.0:
@@ -100,6 +101,7 @@ class EpochSampler(Sampler[Draw]):
             raise ValueError("cannot balance one class: the targets hold only the other")
         self.targets, self.seed = np.asarray(targets), seed
         self.artifact_fraction, self.synthetic_fraction = artifact_fraction, synthetic_fraction
+        self.paired = paired
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
@@ -124,11 +126,14 @@ class EpochSampler(Sampler[Draw]):
         n_artifacts = round(n * self.artifact_fraction)
         n_made = round(n_artifacts * self.synthetic_fraction)
         artifacts, clean = np.flatnonzero(self.targets == ARTIFACT), np.flatnonzero(self.targets != ARTIFACT)
-        found = _cycle(artifacts, n_artifacts - n_made, rng)
-        bases = _cycle(clean, max(n - n_artifacts, n_made), rng)
-        singles = [[(index, False)] for index in (*found, *bases[n_made:])]
-        pairs = [[(index, False), (index, True)] for index in bases[:n_made]]
-        blocks = [*singles, *pairs]
+        blocks = [[(index, False)] for index in _cycle(artifacts, n_artifacts - n_made, rng)]
+        if self.paired:
+            bases = _cycle(clean, max(n - n_artifacts, n_made), rng)
+            blocks += [[(index, False), (index, True)] for index in bases[:n_made]]
+            blocks += [[(index, False)] for index in bases[n_made:]]
+        else:
+            blocks += [[(index, False)] for index in _cycle(clean, n - n_artifacts, rng)]
+            blocks += [[(index, True)] for index in _cycle(clean, n_made, rng)]
         return np.array([draw for place in rng.permutation(len(blocks)) for draw in blocks[place]])[:n]
 
 
@@ -158,6 +163,7 @@ def build_loaders(
     augment: Augment = "heavy",
     artifact_fraction: float | None = 0.5,
     synthetic_fraction: float = 0.0,
+    paired: bool = False,
     harmless_fraction: float = 0.0,
     validation_fraction: float = 0.2,
     seed: int = 0,
@@ -172,9 +178,9 @@ def build_loaders(
         image_size, mean, std: what the model reads.
         batch_size: of training; evaluation takes twice as many, it keeps no gradients.
         augment: of training only.
-        artifact_fraction, synthetic_fraction: of the training draws, see ``EpochSampler``. Made artifacts are of the
-            kinds that ``artifacts.csv`` names for the training pictures, of every kind where it names none. With a
-            synthetic fraction of 1 no labelled artifact is needed: where a split has none, made ones stand in.
+        artifact_fraction, synthetic_fraction, paired: of the training draws, see ``EpochSampler``. Made artifacts are
+            of the kinds that ``artifacts.csv`` names for the training pictures, of every kind where it names none. With
+            a synthetic fraction of 1 no labelled artifact is needed: where a split has none, made ones stand in.
         harmless_fraction: of the clean training draws, see ``ArtifactDataset``.
         validation_fraction: share of the training pictures to validate on, if there is no ``val/``.
         seed: of split, order and augmentation.
@@ -224,6 +230,7 @@ def build_loaders(
             dataset.targets.numpy(),
             artifact_fraction=artifact_fraction,
             synthetic_fraction=synthetic_fraction,
+            paired=paired,
             seed=seed,
         )
         return DataLoader(

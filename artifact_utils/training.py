@@ -263,6 +263,7 @@ def load_data(config: TrainConfig) -> Loaders:
         augment=config.augment,
         artifact_fraction=config.artifact_fraction,
         synthetic_fraction=config.synthetic_fraction,
+        paired=config.paired,
         harmless_fraction=config.harmless_fraction,
         validation_fraction=config.validation_fraction,
         seed=config.seed,

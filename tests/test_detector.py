@@ -10,7 +10,7 @@ from artifact_utils.config import ConfigError
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
-from artifact_utils.models import CheckpointError
+from artifact_utils.models import CheckpointError, ModelInfo, build_model, save_checkpoint
 
 
 @pytest.fixture
@@ -111,3 +111,18 @@ def test_a_table_of_labelled_portraits(run, dataset_folder, tmp_path):
     portraits[1].path.write_bytes(b"not a picture")
     with pytest.raises(ImageError, match=portraits[1].path.name):
         detector.table(portraits, root)
+
+
+def test_where_an_artifact_is_has_the_shape_of_the_picture(tmp_path):
+    model = build_model("efficientnet_lite0", weights="none", image_size=64, locates=True)
+    save_checkpoint(tmp_path / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.5, locates=True))
+    detector = Detector.load(tmp_path, device="cpu")
+    wide = np.random.default_rng(0).integers(0, 255, (90, 150, 3), dtype=np.uint8)
+    heat = detector.locate(wide)
+    assert heat.shape == (90, 150)
+    assert 0 <= heat.min() <= heat.max() <= 1
+
+
+def test_a_model_without_a_locator_says_so(run, portrait):
+    with pytest.raises(ValueError, match="trained without masks"):
+        Detector.load(run, device="cpu").locate(portrait)

@@ -109,7 +109,10 @@ def test_epochs_differ_and_an_interrupted_one_goes_on_where_it_was():
 
 
 def test_a_made_artifact_comes_right_after_the_picture_it_is_made_of():
-    draws = list(EpochSampler(np.array([0] * 90 + [1] * 10), artifact_fraction=0.5, synthetic_fraction=0.6))
+    draws = list(
+        EpochSampler(np.array([0] * 90 + [1] * 10), artifact_fraction=0.5, synthetic_fraction=0.6, paired=True)
+    )
+    assert sum(draw.inject for draw in draws) == 30
     for place, draw in enumerate(draws):
         if draw.inject:
             assert (draws[place - 1].index, draws[place - 1].inject) == (draw.index, False)

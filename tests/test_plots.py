@@ -142,3 +142,11 @@ def test_drawing_leaves_no_trace_in_pyplot(scores):
     plots.plot_probabilities(*scores, 0.5)
     assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []
+
+
+def test_where_puts_every_map_under_its_picture():
+    pictures = [np.full((40, 40, 3), 90, np.uint8)] * 3
+    figure = plots.plot_where(pictures, [np.eye(40, dtype=np.float32)] * 3, ["a", "b", "c"], columns=2)
+    drawn = [len(ax.images) for ax in figure.axes]
+    assert drawn == [1, 1, 2, 2, 1, 0, 2, 0]
+    assert figure.axes[0].get_title() == "a"

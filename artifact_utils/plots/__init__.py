@@ -11,7 +11,7 @@ from artifact_utils.plots.audit import (
     plot_extremes,
     plot_samples,
 )
-from artifact_utils.plots.galleries import plot_gallery
+from artifact_utils.plots.galleries import plot_gallery, plot_where
 from artifact_utils.plots.results import (
     OUTCOMES,
     plot_confusion_matrix,
@@ -38,4 +38,5 @@ __all__ = [
     "plot_probabilities",
     "plot_roc_and_precision_recall",
     "plot_samples",
+    "plot_where",
 ]

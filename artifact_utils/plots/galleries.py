@@ -93,3 +93,34 @@ def plot_gallery(
             if row == 0 and j < len(columns):
                 ax.set_title(columns[j], fontsize=8, loc="center")
     return figure
+
+
+@house_style
+def plot_where(
+    pictures: Sequence[npt.NDArray[np.uint8]],
+    maps: Sequence[npt.NDArray[np.float32]],
+    captions: Sequence[str] = (),
+    *,
+    columns: int = 8,
+) -> Figure:
+    """Pictures, and under each the same one with a heat map over it: the brighter, the surer of an artifact there.
+
+    Args:
+        pictures: uint8 (H, W, 3) RGB.
+        maps: float (H, W) in [0, 1], what ``Detector.locate`` gives.
+        captions: one a picture.
+        columns: pictures in a row.
+    """
+    n_rows = 2 * max(-(-len(pictures) // columns), 1)
+    figure = Figure(figsize=(1.2 * columns, 1.3 * n_rows), layout="constrained")
+    axes: npt.NDArray[Any] = figure.subplots(n_rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for i, (picture, heat) in enumerate(zip(pictures, maps, strict=True)):
+        row, column = 2 * (i // columns), i % columns
+        thumbnail = Image.fromarray(picture).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+        axes[row, column].imshow(np.asarray(thumbnail))
+        axes[row, column].set_title(captions[i] if captions else "", fontsize=8, loc="center")
+        axes[row + 1, column].imshow(np.asarray(thumbnail.convert("L")), cmap="gray", extent=(0, 1, 0, 1))
+        axes[row + 1, column].imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.55, extent=(0, 1, 0, 1))
+    return figure
