@@ -1,16 +1,21 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import draw_portrait
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from artifact_utils import detector as module
 from artifact_utils.config import ConfigError
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
+from artifact_utils.labels import parse_label
 from artifact_utils.models import CheckpointError, ModelInfo, build_model, save_checkpoint
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -126,3 +131,17 @@ def test_where_an_artifact_is_has_the_shape_of_the_picture(tmp_path):
 def test_a_model_without_a_locator_says_so(run, portrait):
     with pytest.raises(ValueError, match="trained without masks"):
         Detector.load(run, device="cpu").locate(portrait)
+
+
+def test_the_detector_that_comes_with_the_package(portrait):
+    detector = Detector.from_pretrained(device="cpu")
+    assert module.PRETRAINED.stat().st_size <= module.MAX_PRETRAINED_BYTES
+    assert 0.0 < detector.threshold < 1.0
+    assert detector.locate(portrait).shape == np.asarray(Image.open(portrait)).shape[:2]
+
+
+def test_it_tells_made_artifacts_on_people_it_does_not_know_from_clean_portraits():
+    files = sorted((ROOT / "test_data").glob("t*/*.jpg"))
+    labels = [parse_label(file) for file in files]
+    scores = [answer.probability for _, answer in Detector.from_pretrained(device="cpu").predict_files(files)]
+    assert roc_auc_score(labels, scores) > 0.85
