@@ -62,10 +62,11 @@ class TrainConfig:
     synthetic_fraction: float = 0.7
     """Share of those artifacts that is made on the spot on clean training pictures; the others are repeated ones. With
     1 no labelled artifacts are needed."""
-    paired: bool = False
+    paired: bool = True
     """Whether an artifact made on the spot comes in one batch with the clean picture that it was made of."""
-    harmless_fraction: float = 0.1
-    """Share of the clean draws that are edited without a fault, so that "edited" does not come to mean "artifact"."""
+    harmless_fraction: float = 0.0
+    """Share of the clean draws that are edited without a fault, so that "edited" does not come to mean "artifact". The
+    clean pictures of the demo set bring such edits; where yours come straight from a generator, try 0.3."""
     mask_weight: float = 1.0
     """Weight of the loss that teaches where, on the masks of the artifacts made on the spot. 0: a model that does not
     say where."""
