@@ -157,6 +157,7 @@ def build_loaders(
     root: Path,
     *,
     image_size: int,
+    eval_size: int | None = None,
     mean: Sequence[float],
     std: Sequence[float],
     batch_size: int = 32,
@@ -176,6 +177,7 @@ def build_loaders(
     Args:
         root: a folder made by ``organize_dataset.py``.
         image_size, mean, std: what the model reads.
+        eval_size: side of the validation and test pictures; by default ``image_size``.
         batch_size: of training; evaluation takes twice as many, it keeps no gradients.
         augment: of training only.
         artifact_fraction, synthetic_fraction, paired: of the training draws, see ``EpochSampler``. Made artifacts are
@@ -210,7 +212,7 @@ def build_loaders(
     datasets = {
         name: ArtifactDataset(
             side,
-            image_size,
+            image_size if name == "train" else eval_size or image_size,
             augmented if name == "train" else plain,
             progress=f"decode {name}",
             find_faces=synthetic_fraction > 0 if name == "train" else any(p.made is not None for p in side),

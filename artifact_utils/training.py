@@ -70,7 +70,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
 
     torch.manual_seed(config.seed)
     weights: Weights = "none" if (run / "last.pt").exists() else config.weights  # what is continued brings its own
-    model = build_model(config.arch, weights=weights, image_size=_known(config.image_size), locates=config.locates)
+    model = build_model(config.arch, weights=weights, image_size=_known(config.eval_size), locates=config.locates)
     model.freeze(_known(config.frozen))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
@@ -104,7 +104,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
             score = (row["val_macro_f1"], -row["val_loss"])
             if score > tuple(progress.best_score):
                 progress.best_score, progress.best_epoch = score, progress.epoch - 1
-                info = ModelInfo(config.arch, model.image_size, row["threshold"], config.locates)
+                info = ModelInfo(config.arch, _known(config.eval_size), row["threshold"], config.locates)
                 save_checkpoint(run / "best.safetensors", model, info)
             save(run, parts, progress)
             write_table(run / "history.csv", progress.history)
@@ -112,7 +112,9 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
                 on_epoch_end(row)
 
     if not (run / "best.safetensors").exists():  # no epoch at all was asked for
-        save_checkpoint(run / "best.safetensors", model, ModelInfo(config.arch, model.image_size, 0.5, config.locates))
+        save_checkpoint(
+            run / "best.safetensors", model, ModelInfo(config.arch, _known(config.eval_size), 0.5, config.locates)
+        )
     evaluate_run(run, config, loaders, device, progress)
     return run
 
@@ -257,6 +259,7 @@ def load_data(config: TrainConfig) -> Loaders:
     return build_loaders(
         config.data,
         image_size=_known(config.image_size),
+        eval_size=_known(config.eval_size),
         mean=BACKBONES[config.arch].mean,
         std=BACKBONES[config.arch].std,
         batch_size=_known(config.batch_size),

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
-from artifact_utils.datasets import DataError
+from artifact_utils.datasets import DataError, list_portraits
+from artifact_utils.detector import Detector
 from artifact_utils.models import BACKBONES, load_checkpoint
 from artifact_utils.runs import RunError, TrainingInterrupted
 from artifact_utils.training import lr_scale, report, train
@@ -234,3 +235,21 @@ def test_the_script_reports_bad_input_in_a_line_and_exits_with_two(config, tmp_p
     assert "--skip-broken" in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "run").exists()
+
+
+def test_evaluation_may_look_at_larger_pictures(config):
+    run = train(replace(config, epochs=1, eval_size=64))
+    _, info = load_checkpoint(run / "best.safetensors")
+    assert info.image_size == 64
+    predictions = pd.read_csv(run / "predictions.csv")
+    detector = Detector.load(run, device="cpu")
+    table = detector.table(list_portraits(config.data, "test"), config.data)
+    assert table.probability.to_numpy() == pytest.approx(predictions.probability.to_numpy(), abs=1e-4)
+
+
+def test_the_size_of_evaluation_follows_that_of_training():
+    assert resolve(TrainConfig(arch="efficientnet_lite0", device="cpu")).eval_size == 192
+    assert resolve(TrainConfig(arch="efficientnet_lite0", image_size=32, device="cpu")).eval_size == 32
+    assert resolve(TrainConfig(arch="vgg19", device="cpu")).eval_size == 224
+    with pytest.raises(ConfigError, match="vit_b_16 reads one size only, 224"):
+        resolve(TrainConfig(arch="vit_b_16", eval_size=256, device="cpu"))
