@@ -72,7 +72,7 @@ def stock_bar(image: np.ndarray, rng: np.random.Generator, strength: float, face
     if rng.random() < 0.6:
         mark = _some_line(rng, max(int(0.1 * width), 6), 0.5, 1)
         scale = min(1.0, 0.8 * width / mark.shape[1])
-        alpha = _place(image.shape, mark, face.at(0, 0.7), rng.choice([0.0, -28.0]), scale)
+        alpha = _place(image.shape, mark, face.at(0, 0.7), float(rng.choice([0.0, -28.0])), scale)
         for way in (-1, 1) if rng.random() < 0.5 else ():
             cross = np.array([[width * (0.5 - 0.5 * way), 0.0], [width * (0.5 + 0.5 * way), height - thick]])
             np.maximum(alpha, stroke(image.shape, cross, max(0.008 * width, 1)), out=alpha)

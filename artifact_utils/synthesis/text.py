@@ -165,7 +165,7 @@ def lettering_on_face(image: np.ndarray, rng: np.random.Generator, strength: flo
     unit = face.unit
     size = max(int(unit * (0.36 + 0.3 * strength)), 6)
     line = _line(rng, size, 0.4 + 0.6 * strength, 1)
-    right, down = [(0.0, -0.6), (rng.choice([-0.6, 0.6]), 0.7), (0.0, 0.5), (0.0, 1.4)][int(rng.integers(4))]
+    right, down = [(0.0, -0.6), (float(rng.choice([-0.6, 0.6])), 0.7), (0.0, 0.5), (0.0, 1.4)][int(rng.integers(4))]
     scale = min(1.0, 2.0 * unit / line.shape[1])
     alpha = _place(image.shape, line, face.at(right, down), face.angle + rng.normal(0, 10), scale, rng.normal(0, 0.15))
     ink = _ink(rng, image, alpha)
