@@ -187,7 +187,7 @@ class ArtifactDataset(Dataset[Sample]):
         if isinstance(draw, int):
             return self._sample(*self._open(draw, self.portraits[draw].made))
         square, target, mask = self._open(draw.index, draw.seed if draw.inject else self.portraits[draw.index].made)
-        if not target:
+        if self.harmless_fraction and not target:
             rng = np.random.default_rng([draw.seed, 1])
             if rng.random() < self.harmless_fraction:
                 edited, _ = harmless_edit(square.permute(1, 2, 0).numpy(), rng, face=self._face(draw.index))

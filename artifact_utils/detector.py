@@ -30,7 +30,7 @@ from artifact_utils.models import (
     load_checkpoint,
     save_checkpoint,
 )
-from artifact_utils.training import amp_dtype
+from artifact_utils.training import amp_dtype, prediction_rows
 from artifact_utils.transforms import build_transforms, to_square
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"
@@ -156,13 +156,12 @@ class Detector:
         Raises:
             ImageError: one of them cannot be read.
         """
-        rows = []
-        answers = self.predict_files((portrait.path for portrait in portraits), batch_size=batch_size)
-        for portrait, (path, answer) in zip(portraits, answers, strict=True):
+        probabilities = []
+        for _, answer in self.predict_files((portrait.path for portrait in portraits), batch_size=batch_size):
             if isinstance(answer, ImageError):
                 raise answer
-            name = path.relative_to(root).as_posix()
-            rows.append((name, portrait.group, portrait.label, answer.probability, int(answer.flagged)))
+            probabilities.append(answer.probability)
+        rows = prediction_rows(portraits, probabilities, self.threshold, root)
         return pd.DataFrame(rows, columns=["path", "group", "target", "probability", "predicted"])
 
     def _predict_decoded(

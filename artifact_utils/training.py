@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from artifact_utils.config import TrainConfig
-from artifact_utils.datasets import Sample
+from artifact_utils.datasets import Portrait, Sample
 from artifact_utils.files import write_json
 from artifact_utils.loaders import EpochSampler, Loaders, build_loaders
 from artifact_utils.losses import FocalLoss, mask_loss
@@ -71,6 +71,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     torch.manual_seed(config.seed)
     weights: Weights = "none" if (run / "last.pt").exists() else config.weights  # what is continued brings its own
     model = build_model(config.arch, weights=weights, image_size=_known(config.eval_size), locates=config.locates)
+    info = ModelInfo(config.arch, model.image_size, threshold=0.5, locates=config.locates)
     model.freeze(_known(config.frozen))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
@@ -104,17 +105,14 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
             score = (row["val_macro_f1"], -row["val_loss"])
             if score > tuple(progress.best_score):
                 progress.best_score, progress.best_epoch = score, progress.epoch - 1
-                info = ModelInfo(config.arch, _known(config.eval_size), row["threshold"], config.locates)
-                save_checkpoint(run / "best.safetensors", model, info)
+                save_checkpoint(run / "best.safetensors", model, replace(info, threshold=row["threshold"]))
             save(run, parts, progress)
             write_table(run / "history.csv", progress.history)
             if on_epoch_end is not None:
                 on_epoch_end(row)
 
     if not (run / "best.safetensors").exists():  # no epoch at all was asked for
-        save_checkpoint(
-            run / "best.safetensors", model, ModelInfo(config.arch, _known(config.eval_size), 0.5, config.locates)
-        )
+        save_checkpoint(run / "best.safetensors", model, info)
     evaluate_run(run, config, loaders, device, progress)
     return run
 
@@ -228,16 +226,8 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
         portraits = loader.dataset.portraits  # type: ignore[attr-defined]
         groups = [portrait.group for portrait in portraits]
         results[split] = evaluate(probabilities, targets.numpy(), info.threshold, groups=groups, seed=config.seed)
-        rows = [  # of the last split there is: of test, or of validation where there is no test
-            {
-                "path": portrait.path.relative_to(config.data).as_posix(),
-                "group": portrait.group,
-                "target": int(target),
-                "probability": float(probability),
-                "predicted": int(float(probability) >= info.threshold),  # in double precision, as the metrics compare
-            }
-            for portrait, target, probability in zip(portraits, targets, probabilities, strict=True)
-        ]
+        # of the last split there is: of test, or of validation where there is no test
+        rows = prediction_rows(portraits, probabilities.tolist(), info.threshold, config.data)
     summary = {
         "arch": info.arch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -252,6 +242,22 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
     plot_learning_curves(pd.DataFrame(progress.history)).savefig(run / "curves.png")
     plot_confusion_matrix(list(results.values())[-1]["confusion_matrix"]).savefig(run / "confusion_matrix.png")
     write_json(run / "metrics.json", summary)  # last: its presence says that the run is complete
+
+
+def prediction_rows(
+    portraits: Sequence[Portrait], probabilities: Iterable[float], threshold: float, root: Path
+) -> list[dict[str, Any]]:
+    """Rows of ``predictions.csv``, compared with the threshold in double precision as the metrics do."""
+    return [
+        {
+            "path": portrait.path.relative_to(root).as_posix(),
+            "group": portrait.group,
+            "target": portrait.label,
+            "probability": probability,
+            "predicted": int(probability >= threshold),
+        }
+        for portrait, probability in zip(portraits, probabilities, strict=True)
+    ]
 
 
 def load_data(config: TrainConfig) -> Loaders:

@@ -94,7 +94,8 @@ def inject(
         ValueError: an unknown kind, a strength outside [0, 1], or an image of another type or shape.
     """
     _check_image(image)
-    families = {name: [kind for kind in own if kind in kinds] for name, own in FAMILIES.items()}
+    wanted = frozenset(kinds)
+    families = {name: [kind for kind in own if kind in wanted] for name, own in FAMILIES.items()}
     if kind is None:
         kind = str(rng.choice([name for name, own in families.items() if own]))
     if kind in families:

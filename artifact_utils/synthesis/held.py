@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -93,13 +94,30 @@ def merged_hands(image: np.ndarray, rng: np.random.Generator, strength: float, f
     return _render(image, rng, face, hand, 0.062 * length)
 
 
-_Drawing = Callable[[np.ndarray, np.random.Generator, np.ndarray, np.ndarray, np.ndarray, float, float], np.ndarray]
-"""``draw(part, rng, light, tip, along, length, unit) -> part``: a thing from its tip, ``along`` points to the hand."""
+@dataclass(frozen=True)
+class _Axis:
+    """How a held thing lies in its window: from its ``tip`` on, ``along`` to the hand, ``length`` in pixels."""
+
+    tip: np.ndarray
+    along: np.ndarray
+    length: float
+    unit: float
+    light: np.ndarray
+
+    def outline(self, points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+        return oriented(points, self.tip, self.along)
+
+    def bar(self, start: float, end: float, half: float) -> np.ndarray:
+        """The outline of a straight piece, ``start`` and ``end`` as shares of the length, ``half`` its half width."""
+        start, end = start * self.length, end * self.length
+        return self.outline([(start, -half), (end, -half), (end, half), (start, half)])
+
+
+_Drawing = Callable[[np.ndarray, np.random.Generator, _Axis], np.ndarray]
 
 
 def _solid(
     part: np.ndarray,
-    rng: np.random.Generator,
     light: np.ndarray,
     outline: np.ndarray,
     colour: np.ndarray,
@@ -123,73 +141,41 @@ def _sunk(part: np.ndarray, rng: np.random.Generator, tip: np.ndarray, unit: flo
     return np.clip(distance / 0.3 + 0.5 * smooth_noise(rng, part.shape, 0.12 * unit), 0, 1)
 
 
-def _pen(
-    part: np.ndarray,
-    rng: np.random.Generator,
-    light: np.ndarray,
-    tip: np.ndarray,
-    along: np.ndarray,
-    length: float,
-    unit: float,
-) -> np.ndarray:
-    w = rng.uniform(0.05, 0.085) * unit
-    barrel = oriented(
-        [(0, -0.25 * w), (2.5 * w, -w), (length, -w), (length, w), (2.5 * w, w), (0, 0.25 * w)], tip, along
-    )
-    part = _solid(part, rng, light, barrel, hue(part, rng, (20, 220), (40, 240)), w, _sunk(part, rng, tip, unit))
+def _pen(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
+    w, length = rng.uniform(0.05, 0.085) * axis.unit, axis.length
+    barrel = axis.outline([(0, -0.25 * w), (2.5 * w, -w), (length, -w), (length, w), (2.5 * w, w), (0, 0.25 * w)])
+    colour, fade = hue(part, rng, (20, 220), (40, 240)), _sunk(part, rng, axis.tip, axis.unit)
+    part = _solid(part, axis.light, barrel, colour, w, fade)
     if rng.random() < 0.6:
-        cap = oriented([(0.45 * length, -w), (0.55 * length, -w), (0.55 * length, w), (0.45 * length, w)], tip, along)
-        part = _solid(part, rng, light, cap, in_tone(part, (205, 190, 150)), w)
+        part = _solid(part, axis.light, axis.bar(0.45, 0.55, w), in_tone(part, (205, 190, 150)), w)
     return part
 
 
-def _syringe(
-    part: np.ndarray,
-    rng: np.random.Generator,
-    light: np.ndarray,
-    tip: np.ndarray,
-    along: np.ndarray,
-    length: float,
-    unit: float,
-) -> np.ndarray:
-    w = rng.uniform(0.09, 0.13) * unit
-    needle = oriented([(0, -0.12 * w), (0.35 * length, -0.2 * w), (0.35 * length, 0.2 * w), (0, 0.12 * w)], tip, along)
-    part = _solid(part, rng, light, needle, in_tone(part, (190, 194, 198)), 0.3 * w)
-    glass = oriented([(0.32 * length, -w), (length, -w), (length, w), (0.32 * length, w)], tip, along)
-    filled = oriented(
-        [(0.36 * length, -0.75 * w), (0.8 * length, -0.75 * w), (0.8 * length, 0.75 * w), (0.36 * length, 0.75 * w)],
-        tip,
-        along,
-    )
-    part = _solid(part, rng, light, glass, 0.5 * in_tone(part, (225, 232, 236)) + 0.4 * part.mean(axis=(0, 1)), w)
-    part = _solid(part, rng, light, filled, hue(part, rng, (60, 200), (120, 240)), w)
+def _syringe(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
+    w, end = rng.uniform(0.09, 0.13) * axis.unit, 0.35 * axis.length
+    needle = axis.outline([(0, -0.12 * w), (end, -0.2 * w), (end, 0.2 * w), (0, 0.12 * w)])
+    part = _solid(part, axis.light, needle, in_tone(part, (190, 194, 198)), 0.3 * w)
+    glass, filled = axis.bar(0.32, 1.0, w), axis.bar(0.36, 0.8, 0.75 * w)
+    part = _solid(part, axis.light, glass, 0.5 * in_tone(part, (225, 232, 236)) + 0.4 * part.mean(axis=(0, 1)), w)
+    part = _solid(part, axis.light, filled, hue(part, rng, (60, 200), (120, 240)), w)
     for mark in np.linspace(0.42, 0.85, 7):
-        tick = oriented(
-            [(mark * length, -w), (mark * length + 1, -w), (mark * length + 1, 0), (mark * length, 0)], tip, along
-        )
+        start = mark * axis.length
+        tick = axis.outline([(start, -w), (start + 1, -w), (start + 1, 0), (start, 0)])
         part = over(part, (40, 42, 46), 0.7 * polygon(part.shape, tick))
     return part
 
 
-def _phone(
-    part: np.ndarray,
-    rng: np.random.Generator,
-    light: np.ndarray,
-    tip: np.ndarray,
-    along: np.ndarray,
-    length: float,
-    unit: float,
-) -> np.ndarray:
-    w, tall = rng.uniform(0.3, 0.4) * unit, min(length, 1.5 * unit)
+def _phone(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
+    w, tall = rng.uniform(0.3, 0.4) * axis.unit, min(axis.length, 1.5 * axis.unit)
     r = 0.12 * w
     corners = [(0, -w + r), (r, -w), (tall - r, -w), (tall, -w + r), (tall, w - r), (tall - r, w), (r, w), (0, w - r)]
-    fade = _sunk(part, rng, tip, 1.4 * unit)
-    part = _solid(part, rng, light, oriented(corners, tip, along), hue(part, rng, (0, 120), (25, 90)), 0.14 * w, fade)
+    fade = _sunk(part, rng, axis.tip, 1.4 * axis.unit)
+    part = _solid(part, axis.light, axis.outline(corners), hue(part, rng, (0, 120), (25, 90)), 0.14 * w, fade)
     lenses = [(0.2 * tall, -0.5 * w), (0.2 * tall, -0.05 * w), (0.42 * tall, -0.5 * w), (0.3 * tall, 0.4 * w)]
     turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     for centre in lenses[: int(rng.integers(1, 5))]:
-        ring = oriented(np.array(centre) + 0.15 * w * np.stack([np.cos(turn), np.sin(turn)], axis=1), tip, along)
-        part = _solid(part, rng, light, ring, in_tone(part, (70, 74, 82)), 0.08 * w, fade)
+        ring = axis.outline(np.array(centre) + 0.15 * w * np.stack([np.cos(turn), np.sin(turn)], axis=1))
+        part = _solid(part, axis.light, ring, in_tone(part, (70, 74, 82)), 0.08 * w, fade)
     return part
 
 
@@ -203,7 +189,7 @@ def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Fa
     length = unit * (0.95 + 0.45 * strength) * rng.uniform(0.9, 1.15)
     window, part, _ = around(image, face, tip + along * 0.5 * length, 0.75 * length + 0.5 * unit)
     place = tip - [window[1].start, window[0].start]
-    drawn = draw(part, rng, light, place, along, 1.25 * length, unit)
+    drawn = draw(part, rng, _Axis(place, along, 1.25 * length, unit, light))
     changed = np.abs(drawn - part).max(axis=2) > 1
     image = put_back(image, window, add_grain(drawn, changed.astype(np.float32), rng, like=image))
     grip = tip + along * length
