@@ -19,6 +19,7 @@ from artifact_utils.datasets import Portrait, Sample
 from artifact_utils.files import write_json
 from artifact_utils.loaders import EpochSampler, Loaders, build_loaders
 from artifact_utils.losses import FocalLoss, mask_loss
+from artifact_utils.memory import keep_freed_memory
 from artifact_utils.metrics import choose_threshold, evaluate, format_table
 from artifact_utils.models import (
     BACKBONES,
@@ -66,6 +67,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
         print(f"{run} is complete: nothing to continue")
         return run
     device = torch.device(config.device)
+    keep_freed_memory()
     loaders = load_data(config)
 
     torch.manual_seed(config.seed)
