@@ -19,7 +19,19 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from artifact_utils.synthesis import defects, eyes, features, fused, glitch, hands, held, objects, scripts, text
+from artifact_utils.synthesis import (
+    defects,
+    eyes,
+    features,
+    fused,
+    glitch,
+    grafted,
+    hands,
+    held,
+    objects,
+    scripts,
+    text,
+)
 from artifact_utils.synthesis import face as face_family
 from artifact_utils.synthesis.compositing import Artifact, settle
 from artifact_utils.synthesis.geometry import FACE_COLUMNS, Face
@@ -28,8 +40,8 @@ from artifact_utils.synthesis.harmless import harmless_edit
 __all__ = ["FACE_COLUMNS", "FAMILIES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
 
 _FAMILY_ARTIFACTS: dict[str, tuple[Artifact, ...]] = {
-    "hands": hands.ARTIFACTS + held.ARTIFACTS,
-    "face": face_family.ARTIFACTS + eyes.ARTIFACTS + features.ARTIFACTS,
+    "hands": hands.ARTIFACTS + held.ARTIFACTS + grafted.ARTIFACTS,
+    "face": face_family.ARTIFACTS + eyes.ARTIFACTS + features.ARTIFACTS + mouths.ARTIFACTS,
     "text": text.ARTIFACTS + scripts.ARTIFACTS,
     "objects": objects.ARTIFACTS + fused.ARTIFACTS,
     "glitch": glitch.ARTIFACTS + defects.ARTIFACTS,
