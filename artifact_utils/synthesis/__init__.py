@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from artifact_utils.synthesis import (
+    adornments,
     defects,
     eyes,
     features,
@@ -28,7 +29,9 @@ from artifact_utils.synthesis import (
     grafted,
     hands,
     held,
+    mouths,
     objects,
+    prints,
     scripts,
     text,
 )
@@ -42,8 +45,8 @@ __all__ = ["FACE_COLUMNS", "FAMILIES", "KINDS", "Face", "Injected", "harmless_ed
 _FAMILY_ARTIFACTS: dict[str, tuple[Artifact, ...]] = {
     "hands": hands.ARTIFACTS + held.ARTIFACTS + grafted.ARTIFACTS,
     "face": face_family.ARTIFACTS + eyes.ARTIFACTS + features.ARTIFACTS + mouths.ARTIFACTS,
-    "text": text.ARTIFACTS + scripts.ARTIFACTS,
-    "objects": objects.ARTIFACTS + fused.ARTIFACTS,
+    "text": text.ARTIFACTS + scripts.ARTIFACTS + prints.ARTIFACTS,
+    "objects": objects.ARTIFACTS + fused.ARTIFACTS + adornments.ARTIFACTS,
     "glitch": glitch.ARTIFACTS + defects.ARTIFACTS,
 }
 
@@ -61,7 +64,11 @@ MIN_MEAN_CHANGE = 14.0
 """Mean change of the changed pixels, in grey levels, below which a fault counts as invisible."""
 MIN_AREA = 0.006
 """Share of the picture below which a fault counts as invisible."""
+MIN_SMALL_AREA = 0.0015
+"""The same for the kinds that are small in nature: signatures, prints, what sticks to a cheek."""
 _MAX_DRAWS = 6
+
+_SMALL = frozenset(artifact.__name__ for artifact in prints.SMALL + adornments.SMALL)
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,8 @@ def _visibility(image: np.ndarray, injected: Injected) -> float:
     if not injected.mask.any():
         return 0.0
     change = cv2.mean(cv2.absdiff(injected.image, image), injected.mask.view(np.uint8))
-    return min(sum(change) / 3 / MIN_MEAN_CHANGE, float(injected.mask.mean()) / MIN_AREA)
+    smallest = MIN_SMALL_AREA if injected.kind in _SMALL else MIN_AREA
+    return min(sum(change) / 3 / MIN_MEAN_CHANGE, float(injected.mask.mean()) / smallest)
 
 
 def _check_image(image: np.ndarray) -> None:

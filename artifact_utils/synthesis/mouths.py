@@ -6,6 +6,7 @@ The lower lip and the chin of the picture itself are drawn down, so that what ha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -121,16 +122,16 @@ def _tongue(
         cv2.circle(shape, centre, max(round(radius * 16), 8), 255, -1, cv2.LINE_AA, 4)
     alpha = blur(shape.astype(np.float32) / 255, 0.5) * np.clip(mouth.v * unit / 1.5, 0, 1)
     groove = blur(stroke(part.shape, spine[3:-4], max(0.035 * unit, 1)), 0.03 * unit)
-    papillae = smooth_noise(rng, part.shape, max(0.035 * unit, 1.5)) * 0.006 * unit
-    bumps = relief + papillae - (0.05 * unit) * groove
+    papillae = smooth_noise(rng, part.shape, max(0.04 * unit, 1.5)) * 0.0022 * unit
+    bumps = relief + papillae - (0.035 * unit) * groove
     above = light * np.array([1, 1, 1.0]) + np.array([0, -0.25, 0])
     shade = lit(alpha, above / np.linalg.norm(above), 0.85 * girth * unit, bumps.astype(np.float32))
     inside = np.clip(0.35 + mouth.v / max(0.9 * mouth.drop, 0.05), 0.35, 1)  # in the shadow of the upper teeth
     blotch = 1 + 0.08 * smooth_noise(rng, part.shape, 0.25 * girth * unit + 2)
     body = colour * (np.clip(shade, 0.25, 1.05) * inside * blotch * (1 - 0.18 * groove))[..., None]
-    wet = np.clip(shade - 0.98 + 0.12 * smooth_noise(rng, part.shape, 0.09 * unit + 1.5), 0, 0.5)
+    wet = np.clip(shade - 1.06 + 0.1 * smooth_noise(rng, part.shape, 0.09 * unit + 1.5), 0, 0.5)
     gleam = in_tone(part, np.minimum(colour + 110, 250))
-    layer = np.clip(body + (gleam - body) * np.clip(1.3 * wet, 0, 0.75)[..., None], 0, 255).astype(np.float32)
+    layer = np.clip(body + (gleam - body) * np.clip(1.3 * wet, 0, 0.6)[..., None], 0, 255).astype(np.float32)
     outside = alpha * (1 - 0.9 * mouth.hole)
     base = shadow(part, outside, (-light[0] * 0.06 * unit, 0.07 * unit), 0.05 * unit, 0.45)
     return add_grain(over(base, layer, alpha), alpha, rng, like=part)
@@ -210,12 +211,12 @@ def carved_tongue(image: np.ndarray, rng: np.random.Generator, strength: float, 
 def _row_of_teeth(
     mouth: _Mouth, rng: np.random.Generator, face: Face, local: Face, enamel: np.ndarray, place: tuple[float, float]
 ) -> np.ndarray:
-    """A row of uneven teeth from ``place[0]`` to ``place[1]`` (shares of the hole's height at each tooth) in the hole."""
+    """A row of uneven teeth from ``place[0]`` to ``place[1]``, shares of the hole's height where each tooth stands."""
     n = int(rng.integers(7, 12))
     edges = np.linspace(-0.97, 0.97, n + 1) + rng.normal(0, 0.25 / n, n + 1)
     layer, total = mouth.part, np.zeros(mouth.hole.shape, np.float32)
     origin = np.array(local.mouth)
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         middle = (left + right) / 2 * mouth.wide
         gap = mouth.drop * max(1 - (middle / mouth.wide) ** 2, 0)
         start, end = place[0] * gap, place[1] * gap * rng.uniform(0.75, 1.15)
