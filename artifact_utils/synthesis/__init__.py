@@ -29,6 +29,7 @@ from artifact_utils.synthesis import (
     grafted,
     hands,
     held,
+    marks,
     mouths,
     objects,
     prints,
@@ -44,10 +45,10 @@ __all__ = ["FACE_COLUMNS", "FAMILIES", "KINDS", "Face", "Injected", "harmless_ed
 
 _FAMILY_ARTIFACTS: dict[str, tuple[Artifact, ...]] = {
     "hands": hands.ARTIFACTS + held.ARTIFACTS + grafted.ARTIFACTS,
-    "face": face_family.ARTIFACTS + eyes.ARTIFACTS + features.ARTIFACTS + mouths.ARTIFACTS,
+    "face": face_family.ARTIFACTS + eyes.ARTIFACTS + features.ARTIFACTS + mouths.ARTIFACTS + marks.FACE_ARTIFACTS,
     "text": text.ARTIFACTS + scripts.ARTIFACTS + prints.ARTIFACTS,
-    "objects": objects.ARTIFACTS + fused.ARTIFACTS + adornments.ARTIFACTS,
-    "glitch": glitch.ARTIFACTS + defects.ARTIFACTS,
+    "objects": objects.ARTIFACTS + fused.ARTIFACTS + adornments.ARTIFACTS + marks.OBJECT_ARTIFACTS,
+    "glitch": glitch.ARTIFACTS + defects.ARTIFACTS + marks.GLITCH_ARTIFACTS,
 }
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -68,7 +69,7 @@ MIN_SMALL_AREA = 0.0015
 """The same for the kinds that are small in nature: signatures, prints, what sticks to a cheek."""
 _MAX_DRAWS = 6
 
-_SMALL = frozenset(artifact.__name__ for artifact in prints.SMALL + adornments.SMALL)
+_SMALL = frozenset(artifact.__name__ for artifact in prints.SMALL + adornments.SMALL + marks.SMALL)
 
 
 @dataclass(frozen=True)

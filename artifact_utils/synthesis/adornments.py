@@ -33,7 +33,7 @@ def _dot(centre: np.ndarray) -> np.ndarray:
     return centre + np.array([[0.0, 0.0], [0.4, 0.0]])
 
 
-def _solid(
+def solid(
     part: np.ndarray,
     rng: np.random.Generator,
     alpha: np.ndarray,
@@ -60,18 +60,14 @@ def _hanging(image: np.ndarray, face: Face, rng: np.random.Generator) -> np.ndar
     return face.at(side * right + rng.normal(0, 0.08), down + rng.normal(0, 0.1))
 
 
-def floating_earring(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
-    """An earring that hangs below the jaw, on the cheek or in the air: hook, links, stones and a drop."""
-    unit = face.unit
-    top = _hanging(image, face, rng)
-    window, part, _ = around(image, face, top + np.array([0, 0.4 * unit]), 1.1 * unit)
-    top = top - [window[1].start, window[0].start]
-    light = light_from(image, face)
-    metal = in_tone(image, _METALS[int(rng.integers(3))])
-    size = unit * (0.05 + 0.035 * strength) * rng.uniform(0.8, 1.3)
+def earring(
+    part: np.ndarray, rng: np.random.Generator, top: np.ndarray, size: float, light: np.ndarray, n_links: int
+) -> np.ndarray:
+    """``part`` with an earring that hangs from ``top`` (2,): a hook and ``n_links`` rings and stones of ``size`` pixels."""
+    metal = in_tone(part, _METALS[int(rng.integers(3))])
     alpha = stroke(part.shape, top + np.array([[0, 0], [0.2, 2.5 * size]]), max(0.25 * size, 1))
     place, stones = top + np.array([0, 1.2 * size]), np.zeros_like(alpha)
-    for i in range(int(rng.integers(2, 5 + round(2 * strength)))):
+    for i in range(n_links):
         radius = size * rng.uniform(0.55, 1.5)
         place = place + np.array([rng.normal(0, 0.12) * size, radius])
         if rng.random() < 0.4:
@@ -86,11 +82,22 @@ def floating_earring(image: np.ndarray, rng: np.random.Generator, strength: floa
         for offset in np.linspace(-0.8, 0.8, int(rng.integers(3, 6))):
             line = place + np.array([[offset * size, -0.5 * size], [1.3 * offset * size, rng.uniform(1.5, 3.5) * size]])
             np.maximum(alpha, stroke(part.shape, line, max(0.3 * size, 1)), out=alpha)
-    changed = _solid(part, rng, alpha, metal, light, roundness=0.5 * size, gloss=170)
+    changed = solid(part, rng, alpha, metal, light, roundness=0.5 * size, gloss=170)
+    colour = in_tone(part, _STONES[int(rng.integers(5))])
     if stones.any():
-        colour = in_tone(image, _STONES[int(rng.integers(5))])
-        changed = _solid(changed, rng, stones, colour, light, roundness=0.8 * size, gloss=200)
-    return put_back(image, window, changed)
+        changed = solid(changed, rng, stones, colour, light, roundness=0.8 * size, gloss=200)
+    return changed
+
+
+def floating_earring(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
+    """An earring that hangs below the jaw, on the cheek or in the air."""
+    unit = face.unit
+    top = _hanging(image, face, rng)
+    window, part, _ = around(image, face, top + np.array([0, 0.4 * unit]), 1.1 * unit)
+    top = top - [window[1].start, window[0].start]
+    size = unit * (0.05 + 0.035 * strength) * rng.uniform(0.8, 1.3)
+    n_links = int(rng.integers(2, 5 + round(2 * strength)))
+    return put_back(image, window, earring(part, rng, top, size, light_from(image, face), n_links))
 
 
 def stray_tassel(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -119,7 +126,7 @@ def stray_tassel(image: np.ndarray, rng: np.random.Generator, strength: float, f
         )
     knot = stroke(part.shape, _dot(top + np.array([0, 0.15 * length * rng.random()])), 2.2 * wide)
     metal = in_tone(image, _METALS[int(rng.integers(4))])
-    return put_back(image, window, _solid(changed, rng, knot, metal, light_from(image, face), roundness=wide))
+    return put_back(image, window, solid(changed, rng, knot, metal, light_from(image, face), roundness=wide))
 
 
 def face_wires(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -139,9 +146,9 @@ def face_wires(image: np.ndarray, rng: np.random.Generator, strength: float, fac
             if rng.random() < 0.7:
                 np.maximum(beads, stroke(part.shape, _dot(point), unit * rng.uniform(0.03, 0.09)), out=beads)
     dark = in_tone(image, ((40, 32, 28), (150, 120, 70), (90, 92, 96))[int(rng.integers(3))])
-    changed = _solid(part, rng, wires * rng.uniform(0.7, 1), dark, light, roundness=0.02 * unit, gloss=80)
+    changed = solid(part, rng, wires * rng.uniform(0.7, 1), dark, light, roundness=0.02 * unit, gloss=80)
     metal = in_tone(image, _METALS[int(rng.integers(3))])
-    changed = _solid(changed, rng, beads, metal, light, roundness=0.04 * unit, gloss=220)
+    changed = solid(changed, rng, beads, metal, light, roundness=0.04 * unit, gloss=220)
     glints = blur(beads, 0.05 * unit) * float(rng.random() < 0.5) * rng.uniform(0.3, 0.8)
     return put_back(image, window, np.clip(changed + in_tone(image, (255, 225, 170)) * glints[..., None], 0, 255))
 
@@ -161,7 +168,7 @@ def face_specks(image: np.ndarray, rng: np.random.Generator, strength: float, fa
     colour = in_tone(image, (*_STONES, *_METALS)[int(rng.integers(9))])
     sunk = alpha * np.clip(0.75 + 0.5 * smooth_noise(rng, alpha.shape, 0.1 * unit), 0.25, 1)
     return put_back(
-        image, window, _solid(part, rng, sunk, colour, light_from(image, face), roundness=0.03 * unit, gloss=190)
+        image, window, solid(part, rng, sunk, colour, light_from(image, face), roundness=0.03 * unit, gloss=190)
     )
 
 
@@ -200,12 +207,10 @@ def half_glasses(image: np.ndarray, rng: np.random.Generator, strength: float, f
     dx, dy = (smooth_noise(rng, part.shape, 0.35 * unit) * melted * unit for _ in range(2))
     frame = np.clip(warp(frame, dx, dy), 0, 1) * np.clip(1.1 + 0.7 * smooth_noise(rng, part.shape, 0.25 * unit), 0.2, 1)
     colour = in_tone(image, ((28, 26, 28), (96, 62, 36), (182, 146, 74), (150, 152, 156))[int(rng.integers(4))])
-    return put_back(image, window, _solid(part, rng, frame, colour, light_from(image, face), roundness=0.5 * pen))
+    return put_back(image, window, solid(part, rng, frame, colour, light_from(image, face), roundness=0.5 * pen))
 
 
-def _lock(
-    image: np.ndarray, rng: np.random.Generator, face: Face, knots: np.ndarray, wide: float, n: int
-) -> np.ndarray:
+def lock(image: np.ndarray, rng: np.random.Generator, face: Face, knots: np.ndarray, wide: float, n: int) -> np.ndarray:
     """A lock of the person's hair along ``knots`` (k, 2): strands that start together and part at the end."""
     reach = float(np.ptp(knots, axis=0).max()) / 2 + 3 * wide
     window, part, _ = around(image, face, (knots.min(axis=0) + knots.max(axis=0)) / 2, reach)
@@ -246,7 +251,7 @@ def mouth_lock(image: np.ndarray, rng: np.random.Generator, strength: float, fac
     end = start + length * np.array([np.cos(way), np.sin(way)])
     bow = (start + end) / 2 + rng.normal(0, 0.3, 2) * length
     knots = np.array([start, bow, end])
-    return _lock(image, rng, face, knots, unit * rng.uniform(0.05, 0.12), int(18 + 16 * strength))
+    return lock(image, rng, face, knots, unit * rng.uniform(0.08, 0.17), int(18 + 16 * strength))
 
 
 def hair_ring(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -264,7 +269,7 @@ def hair_ring(image: np.ndarray, rng: np.random.Generator, strength: float, face
         knots = np.array(
             [centre - out * 0.3 * unit, centre + out * 0.5 * length, centre + out * length + face.down * 4]
         )
-    return _lock(image, rng, face, knots, unit * rng.uniform(0.04, 0.1), int(14 + 12 * strength))
+    return lock(image, rng, face, knots, unit * rng.uniform(0.04, 0.1), int(14 + 12 * strength))
 
 
 def fused_microphone(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -290,8 +295,8 @@ def fused_microphone(image: np.ndarray, rng: np.random.Generator, strength: floa
         np.maximum(shape, polygon(part.shape, hull), out=shape)
     gone = np.clip(1.0 + 0.8 * smooth_noise(rng, part.shape, 0.25 * unit), 0.1, 1)
     colour = in_tone(image, ((26, 26, 28), (52, 50, 52), (120, 118, 116))[int(rng.integers(3))])
-    solid = _solid(part, rng, shape * gone, colour, light_from(image, face), roundness=0.5 * pen, gloss=90)
-    return put_back(image, window, solid)
+    changed = solid(part, rng, shape * gone, colour, light_from(image, face), roundness=0.5 * pen, gloss=90)
+    return put_back(image, window, changed)
 
 
 ARTIFACTS: tuple[Artifact, ...] = (
