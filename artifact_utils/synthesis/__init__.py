@@ -41,7 +41,7 @@ from artifact_utils.synthesis.compositing import Artifact, settle
 from artifact_utils.synthesis.geometry import FACE_COLUMNS, Face
 from artifact_utils.synthesis.harmless import harmless_edit
 
-__all__ = ["FACE_COLUMNS", "FAMILIES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
+__all__ = ["FACE_COLUMNS", "FAMILIES", "FAMILY_SHARES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
 
 _FAMILY_ARTIFACTS: dict[str, tuple[Artifact, ...]] = {
     "hands": hands.ARTIFACTS + held.ARTIFACTS + grafted.ARTIFACTS,
@@ -70,6 +70,13 @@ MIN_SMALL_AREA = 0.0015
 _MAX_DRAWS = 6
 
 _SMALL = frozenset(artifact.__name__ for artifact in prints.SMALL + adornments.SMALL + marks.SMALL)
+_MODELLED = frozenset(
+    artifact.__name__ for module in (grafted, mouths, prints, adornments, marks) for artifact in module.ARTIFACTS
+)
+"""The kinds modelled on what generators do; of a family's kinds they are drawn ``_PREFERENCE`` times as often."""
+_PREFERENCE = 3.0
+FAMILY_SHARES = {"hands": 0.26, "text": 0.24, "face": 0.2, "objects": 0.2, "glitch": 0.1}
+"""How often each family is drawn: about as often as generators fail in it, none of them hardly ever."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,9 @@ def inject(
     Args:
         image: uint8 (H, W, 3) RGB, at least 32 pixels a side; it is not changed.
         rng: the only source of randomness: the same state gives the same picture.
-        kind: one of :data:`KINDS`, or a family of :data:`FAMILIES` to draw from; by default any family alike.
+        kind: one of :data:`KINDS`, or a family to draw from; by default any, see :data:`FAMILY_SHARES`.
         kinds: what to draw from.
-        strength: from 0, subtle, to 1, gross; drawn from 0.35..1 by default.
+        strength: from 0, subtle, to 1, gross; drawn from 0.2..1 by default.
         face: where the face is; by default a guess from the shape of the picture.
 
     Returns:
@@ -117,13 +124,13 @@ def inject(
     wanted = frozenset(kinds)
     families = {name: [kind for kind in own if kind in wanted] for name, own in FAMILIES.items()}
     if kind is None:
-        kind = str(rng.choice([name for name, own in families.items() if own]))
+        kind = _drawn(rng, {name: FAMILY_SHARES[name] for name, own in families.items() if own})
     if kind in families:
-        kind = str(rng.choice(families[kind]))
+        kind = _drawn(rng, {name: _PREFERENCE if name in _MODELLED else 1.0 for name in families[kind]})
     if kind not in _ARTIFACTS:
         raise ValueError(f"unknown artifact {kind!r}: expected one of {', '.join(KINDS)}, or of {', '.join(FAMILIES)}")
     if strength is None:
-        strength = float(rng.uniform(0.35, 1))
+        strength = float(rng.uniform(0.2, 1))
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must lie in [0, 1], not {strength}")
     face = face or Face.guess(*image.shape[:2])
@@ -140,6 +147,11 @@ def inject(
         strength = min(1.0, strength + 0.15)
     assert best is not None
     return best[1]
+
+
+def _drawn(rng: np.random.Generator, weights: dict[str, float]) -> str:
+    shares = np.array(list(weights.values()))
+    return str(rng.choice(list(weights), p=shares / shares.sum()))
 
 
 def _visibility(image: np.ndarray, injected: Injected) -> float:

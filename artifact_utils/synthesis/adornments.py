@@ -63,7 +63,7 @@ def _hanging(image: np.ndarray, face: Face, rng: np.random.Generator) -> np.ndar
 def earring(
     part: np.ndarray, rng: np.random.Generator, top: np.ndarray, size: float, light: np.ndarray, n_links: int
 ) -> np.ndarray:
-    """``part`` with an earring that hangs from ``top`` (2,): a hook and ``n_links`` rings and stones of ``size`` pixels."""
+    """``part`` with an earring that hangs from ``top`` (2,): ``n_links`` rings and stones of ``size`` pixels."""
     metal = in_tone(part, _METALS[int(rng.integers(3))])
     alpha = stroke(part.shape, top + np.array([[0, 0], [0.2, 2.5 * size]]), max(0.25 * size, 1))
     place, stones = top + np.array([0, 1.2 * size]), np.zeros_like(alpha)

@@ -275,5 +275,6 @@ def nonsense_object(image: np.ndarray, rng: np.random.Generator, strength: float
 FACE_ARTIFACTS: tuple[Artifact, ...] = (red_irises, eye_flares, drawn_wrinkles, jaw_seam)
 GLITCH_ARTIFACTS: tuple[Artifact, ...] = (glass_facets, leathery_skin)
 OBJECT_ARTIFACTS: tuple[Artifact, ...] = (nonsense_object,)
+ARTIFACTS: tuple[Artifact, ...] = FACE_ARTIFACTS + GLITCH_ARTIFACTS + OBJECT_ARTIFACTS
 SMALL: tuple[Artifact, ...] = (*FACE_ARTIFACTS, *GLITCH_ARTIFACTS)
 """What need not be large to count as visible."""
