@@ -163,10 +163,13 @@ def face_specks(image: np.ndarray, rng: np.random.Generator, strength: float, fa
     alpha = np.zeros(part.shape[:2], np.float32)
     spread = rng.uniform(0.2, 0.42, 2) * unit
     for _ in range(int(rng.integers(8, 16) + 16 * strength)):
-        size = unit * rng.uniform(0.02, 0.06)
+        size = max(unit * rng.uniform(0.025, 0.06), 2.0)
         np.maximum(alpha, stroke(part.shape, _dot(centre + rng.normal(0, 1, 2) * spread), size), out=alpha)
     colour = in_tone(image, (*_STONES, *_METALS)[int(rng.integers(9))])
-    sunk = alpha * np.clip(0.75 + 0.5 * smooth_noise(rng, alpha.shape, 0.1 * unit), 0.25, 1)
+    skin = part.mean(axis=(0, 1))
+    if float(np.abs(colour - skin).mean()) < 60:  # nobody would see them
+        colour = in_tone(image, _STONES[0 if skin.mean() < 150 else 4])
+    sunk = alpha * np.clip(0.9 + 0.5 * smooth_noise(rng, alpha.shape, 0.1 * unit), 0.45, 1)
     return put_back(
         image, window, solid(part, rng, sunk, colour, light_from(image, face), roundness=0.03 * unit, gloss=190)
     )
