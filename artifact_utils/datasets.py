@@ -21,7 +21,7 @@ from artifact_utils.files import read_csv
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, load_image
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
 from artifact_utils.losses import UNKNOWN
-from artifact_utils.synthesis import FACE_COLUMNS, KINDS, Face, harmless_edit, inject
+from artifact_utils.synthesis import FACE_COLUMNS, Face, harmless_edit, inject
 from artifact_utils.transforms import to_square
 
 CACHE_BYTES = 2 * 1024**3  # decoded pictures kept in memory; a larger set is decoded again every epoch
@@ -144,7 +144,7 @@ class ArtifactDataset(Dataset[Sample]):
         transform: from uint8 (3, image_size, image_size) to the float tensor that the model reads.
         progress: label of the progress bar, None for no bar.
         find_faces: look for the face, once, where nobody said where it is: made artifacts then sit on it.
-        kinds: of the artifacts that are made.
+        kinds: of the artifacts that are made, by default all.
         harmless_fraction: share of the clean draws that are edited without a fault, so that "edited" teaches nothing.
     """
 
@@ -156,7 +156,7 @@ class ArtifactDataset(Dataset[Sample]):
         *,
         progress: str | None = None,
         find_faces: bool = False,
-        kinds: Collection[str] = KINDS,
+        kinds: Collection[str] | None = None,
         harmless_fraction: float = 0.0,
     ) -> None:
         self.image_size, self.transform = image_size, transform

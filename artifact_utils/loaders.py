@@ -216,7 +216,7 @@ def build_loaders(
             augmented if name == "train" else plain,
             progress=f"decode {name}",
             find_faces=synthetic_fraction > 0 if name == "train" else any(p.made is not None for p in side),
-            kinds=known or KINDS,
+            kinds=known or None,
             harmless_fraction=harmless_fraction if name == "train" else 0.0,
         )
         for name, side in sides.items()

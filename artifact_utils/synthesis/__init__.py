@@ -13,7 +13,7 @@ it and list it in its family's ``ARTIFACTS``. Masks are not the functions' busin
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -73,8 +73,11 @@ _SMALL = frozenset(artifact.__name__ for artifact in prints.SMALL + adornments.S
 _MODELLED = frozenset(
     artifact.__name__ for module in (grafted, mouths, prints, adornments, marks) for artifact in module.ARTIFACTS
 )
-"""The kinds modelled on what generators do; of a family's kinds they are drawn ``_PREFERENCE`` times as often."""
+"""Kinds modelled on what generators do."""
+_LEARNED_LAST = frozenset({"doubled_eye", "third_eye", "doubled_mouth", "swollen_feature", "shifted_feature"})
+"""Kinds that show nothing but what belongs in a face, once too often, too large or in the wrong place."""
 _PREFERENCE = 3.0
+"""How much more often than the others the kinds of these two sets are drawn."""
 FAMILY_SHARES = {"hands": 0.26, "text": 0.24, "face": 0.2, "objects": 0.2, "glitch": 0.1}
 """How often each family is drawn: about as often as generators fail in it, none of them hardly ever."""
 
@@ -97,7 +100,7 @@ def inject(
     rng: np.random.Generator,
     *,
     kind: str | None = None,
-    kinds: Collection[str] = KINDS,
+    kinds: Collection[str] | None = None,
     strength: float | None = None,
     face: Face | None = None,
 ) -> Injected:
@@ -110,7 +113,7 @@ def inject(
         image: uint8 (H, W, 3) RGB, at least 32 pixels a side; it is not changed.
         rng: the only source of randomness: the same state gives the same picture.
         kind: one of :data:`KINDS`, or a family to draw from; by default any, see :data:`FAMILY_SHARES`.
-        kinds: what to draw from.
+        kinds: what to draw from, whatever the families; by default all kinds.
         strength: from 0, subtle, to 1, gross; drawn from 0.2..1 by default.
         face: where the face is; by default a guess from the shape of the picture.
 
@@ -121,12 +124,12 @@ def inject(
         ValueError: an unknown kind, a strength outside [0, 1], or an image of another type or shape.
     """
     _check_image(image)
-    wanted = frozenset(kinds)
-    families = {name: [kind for kind in own if kind in wanted] for name, own in FAMILIES.items()}
-    if kind is None:
-        kind = _drawn(rng, {name: FAMILY_SHARES[name] for name, own in families.items() if own})
-    if kind in families:
-        kind = _drawn(rng, {name: _PREFERENCE if name in _MODELLED else 1.0 for name in families[kind]})
+    if kind is None and kinds is not None:
+        kind = _drawn(rng, _weights(sorted(kinds)))
+    elif kind is None:
+        kind = _drawn(rng, FAMILY_SHARES)
+    if kind in FAMILIES:
+        kind = _drawn(rng, _weights(FAMILIES[kind]))
     if kind not in _ARTIFACTS:
         raise ValueError(f"unknown artifact {kind!r}: expected one of {', '.join(KINDS)}, or of {', '.join(FAMILIES)}")
     if strength is None:
@@ -147,6 +150,10 @@ def inject(
         strength = min(1.0, strength + 0.15)
     assert best is not None
     return best[1]
+
+
+def _weights(kinds: Sequence[str]) -> dict[str, float]:
+    return {kind: _PREFERENCE if kind in _MODELLED | _LEARNED_LAST else 1.0 for kind in kinds}
 
 
 def _drawn(rng: np.random.Generator, weights: dict[str, float]) -> str:

@@ -78,13 +78,14 @@ def cut_hand(index: int) -> CutHand:
     outline = _outlines()[index]
     path = resources.files("openpeople").joinpath("data", "curated", outline.person, "assets", f"{outline.asset}.jpg")
     with resources.as_file(path) as file:
-        asset = np.asarray(load_image(file))
+        asset: np.ndarray = np.asarray(load_image(file))
     low = np.min([ring.min(axis=0) for ring in outline.rings], axis=0) - 4
     high = np.max([ring.max(axis=0) for ring in outline.rings], axis=0) + 5
-    part = asset[low[1] : high[1], low[0] : high[0]].astype(np.float32)
+    part: np.ndarray = asset[low[1] : high[1], low[0] : high[0]].astype(np.float32)
     mask = np.zeros(part.shape[:2], np.uint8)
     cv2.fillPoly(mask, [ring - low for ring in outline.rings], 255)
-    alpha = cv2.GaussianBlur(cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), 0.8).astype(np.float32) / 255
+    inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
+    alpha: np.ndarray = cv2.GaussianBlur(inner, (0, 0), 0.8).astype(np.float32) / 255
     # Beyond the outline the hand's own colours go on, so that no background shines through a soft edge.
     weight = cv2.GaussianBlur(alpha, (0, 0), 4)[..., None] + 1e-4
     spread = cv2.GaussianBlur(part * alpha[..., None], (0, 0), 4) / weight
