@@ -18,8 +18,9 @@ from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.models import BACKBONES, load_checkpoint
+from artifact_utils.optimisation import lr_scale
 from artifact_utils.runs import RunError, TrainingInterrupted
-from artifact_utils.training import lr_scale, report, train
+from artifact_utils.training import report, train
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,7 +43,7 @@ def test_a_run_is_a_folder_with_everything_in_it(config):
     run = train(config, on_epoch_end=rows.append)
     assert {file.name for file in run.iterdir()} == {
         "config.json", "history.csv", "metrics.json", "best.safetensors", "last.pt",
-        "curves.png", "confusion_matrix.png", "predictions.csv",
+        "curves.png", "confusion_matrix.png", "predictions.csv", "summary.png", "previous.pt", "tensorboard",
     }  # fmt: skip
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["test"]["n"] == 12
