@@ -103,14 +103,6 @@ def anywhere(flag: bool) -> bool:
     return bool(total(torch.tensor(float(flag))) > 0)
 
 
-def gathered(value: T) -> list[T]:
-    """What each process has, by rank."""
-    values: list[Any] = [value] * world_size()
-    if world_size() > 1:
-        dist.all_gather_object(values, value)
-    return values
-
-
 class Locating(nn.Module):
     """A model whose forward pass says where, too: DistributedDataParallel and the compiler only know ``forward``."""
 
@@ -132,16 +124,28 @@ def parallel(model: ArtifactClassifier) -> nn.Module:
     return DistributedDataParallel(Locating(model), device_ids=ids, broadcast_buffers=False)
 
 
-def share_batch_norms(model: ArtifactClassifier) -> ArtifactClassifier:
-    """Let the batch norms see the batch of all processes, not only their own part, while they train."""
+def share_statistics(model: ArtifactClassifier) -> ArtifactClassifier:
+    """Let batch norms and dropout see the batch of all processes, not only their own part, while they train."""
     if world_size() == 1:
         return model
+    for module in model.modules():  # a new class: the same parameters and buffers under the same names
+        if isinstance(module, nn.Dropout):
+            module.__class__ = _SharedDropout
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and not next(model.parameters()).is_cuda:
+            module.__class__ = _SharedBatchNorm  # type: ignore[assignment]
     if next(model.parameters()).is_cuda:
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-any-return]
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.__class__ = _SharedBatchNorm  # type: ignore[assignment]  # the same parameters and buffers under the same names
     return model
+
+
+class _SharedDropout(nn.Dropout):
+    """Draws for the batch of all processes, whose generators agree, and takes the part of this one."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return input
+        kept = input.new_empty(len(input) * world_size(), *input.shape[1:]).bernoulli_(1 - self.p).div_(1 - self.p)
+        return input * kept[rank() * len(input) : (rank() + 1) * len(input)]
 
 
 class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -157,7 +161,8 @@ class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             return super().forward(input)
         others = [0, *range(2, input.dim())]
-        variance, middle = torch.var_mean(input.float(), dim=others, correction=0)
+        wide = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+        variance, middle = torch.var_mean(wide, dim=others, correction=0)
         middle, variance = middle.double(), variance.double()  # the difference below would cancel in single precision
         moments = _SumOverRanks.apply(torch.stack([middle, variance + middle**2])) / world_size()
         middle, variance = moments[0], moments[1] - moments[0] ** 2

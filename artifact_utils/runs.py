@@ -132,12 +132,14 @@ def stored_config(run: Path, asked: TrainConfig) -> TrainConfig:
 def save(run: Path, parts: Mapping[str, Stateful], progress: Progress) -> None:
     """Write ``last.pt``: everything that is needed to go on as if nothing had happened.
 
-    The one before stays as ``previous.pt``, in case a disk damages the last. All processes take part, each has random
-    states of its own; the first writes.
+    The one before stays as ``previous.pt``, in case a disk damages the last. With several processes the first writes:
+    the weights are the same in all, and so are the random states.
     """
-    random = distributed.gathered({"cpu": torch.get_rng_state(), "cuda": _cuda_state()})
     if distributed.rank() > 0:
         return
+    random = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        random["cuda"] = torch.cuda.get_rng_state()
     state = {name: part.state_dict() for name, part in parts.items()}
     content = io.BytesIO()
     torch.save({"state": state, "random": random, "progress": asdict(progress)}, content)
@@ -145,6 +147,11 @@ def save(run: Path, parts: Mapping[str, Stateful], progress: Progress) -> None:
         (run / "last.pt").replace(run / "previous.pt")
     content.write(_checksum(content.getbuffer()))
     write_bytes(run / "last.pt", content.getbuffer())
+
+
+def has_state(run: Path) -> bool:
+    """Whether there is a state to go on from."""
+    return any((run / name).exists() for name in STATES)
 
 
 def restore(run: Path, parts: Mapping[str, Stateful], device: torch.device) -> Progress:
@@ -178,22 +185,14 @@ def _restore(file: Path, parts: Mapping[str, Stateful], device: torch.device) ->
     progress = Progress(**content["progress"])
     for name, part in parts.items():
         part.load_state_dict(content["state"][name])
-    if len(content["random"]) == distributed.world_size():
-        random = content["random"][distributed.rank()]
-        torch.set_rng_state(random["cpu"].cpu())
-        if random["cuda"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(random["cuda"].cpu())
-    elif progress.step:
-        raise RunError(f"it was stopped in mid-epoch by {len(content['random'])} processes: continue it with as many")
+    torch.set_rng_state(content["random"]["cpu"].cpu())
+    if "cuda" in content["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(content["random"]["cuda"].cpu())
     return progress
 
 
 def _checksum(data: memoryview) -> bytes:
     return hashlib.blake2b(data, digest_size=CHECKSUM_BYTES).digest()
-
-
-def _cuda_state() -> torch.Tensor | None:
-    return torch.cuda.get_rng_state() if torch.cuda.is_available() else None
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -33,12 +33,12 @@ from artifact_utils.models import (
 from artifact_utils.optimisation import WeightAverage, build_optimizer, keep_freed_memory, lr_scale
 from artifact_utils.plots import plot_confusion_matrix, plot_learning_curves, plot_summary
 from artifact_utils.runs import (
-    STATES,
     EventLog,
     Progress,
     Stateful,
     StopRequest,
     TrainingInterrupted,
+    has_state,
     open_run,
     restore,
     save,
@@ -78,13 +78,12 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     loaders = distributed.rank_0_first(lambda: load_data(config))
 
     torch.manual_seed(config.seed)
-    continued = any((run / name).exists() for name in STATES)  # which brings its own weights
-    weights: Weights = "none" if continued else config.weights
+    weights: Weights = "none" if has_state(run) else config.weights  # what is continued brings its own
     model = build_model(config.arch, weights=weights, image_size=_known(config.eval_size), locates=config.locates)
     info = ModelInfo(config.arch, model.image_size, threshold=0.5, locates=config.locates)
     model.freeze(_known(config.frozen))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = distributed.share_batch_norms(model)
+    model = distributed.share_statistics(model)
     optimizer = build_optimizer(
         model, lr=_known(config.lr), weight_decay=config.weight_decay, layer_decay=config.layer_decay
     )
@@ -92,9 +91,8 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: lr_scale(step, n_epochs * n_steps, config.warmup_epochs * n_steps)
     )
-    scaler = torch.amp.GradScaler(
-        device.type, enabled=training_dtype(config.arch, device, config.precision) == torch.float16
-    )
+    dtype = training_dtype(config.arch, device, config.precision)
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     average = WeightAverage(model, config.ema) if config.ema else None
     if average is not None:
@@ -147,8 +145,8 @@ def train_one_epoch(
     sampler, accumulate = loader.sampler, config.accumulate
     assert isinstance(sampler, EpochSampler)
     sampler.set_epoch(progress.epoch, start=progress.step * sampler.batch_size)
-    if progress.step == 0:  # dropout is a function of seed, epoch and process, too
-        torch.manual_seed(config.seed * 100_003 + progress.epoch + 1_000_003 * rank)
+    if progress.step == 0:
+        torch.manual_seed(config.seed * 100_003 + progress.epoch)  # dropout is a function of seed and epoch, too
     n_batches = len(loader) + progress.step
     step.model.train()
     started, loss_sum = time.perf_counter(), torch.zeros((), device=step.device)

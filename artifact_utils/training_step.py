@@ -1,5 +1,6 @@
 """What a batch does to the weights."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import numpy as np
@@ -34,6 +35,7 @@ class TrainingStep:
         self.device = next(model.parameters()).device
         self.dtype = training_dtype(config.arch, self.device, config.precision)
         self.network = distributed.parallel(model)
+        self.run: Callable[[Tensor], tuple[Tensor, Tensor | None]]
         self.run = torch.compile(self.network) if config.compile else self.network
         self.criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
         self.normalize = build_transforms(BACKBONES[config.arch].mean, BACKBONES[config.arch].std)

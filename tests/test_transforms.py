@@ -92,6 +92,7 @@ def test_augmentation_is_draw_for_draw_that_of_torchvision(augment):
     mask = torch.zeros(1, 96, 96, dtype=torch.uint8)
     mask[:, 30:60, 20:50] = 1
     ours, theirs = build_augmentation(augment), v2.Compose(in_torchvision(augment))
+    differences = []
     for seed in range(40):
         outputs, states = [], []
         for transform in (ours, theirs):
@@ -100,5 +101,6 @@ def test_augmentation_is_draw_for_draw_that_of_torchvision(augment):
             states.append(torch.get_rng_state())
         (image, moved), (expected, expected_mask) = outputs
         assert torch.equal(*states)
-        assert (image.float() - expected.float()).abs().mean() < 2.5  # grey levels; rounding, and the edge of the fill
+        differences.append((image.float() - expected.float()).abs().mean())  # in grey levels
         assert (moved != expected_mask).float().mean() < 0.005
+    assert np.mean(differences) < 1.2 and max(differences) < 5  # rounding, and the edge of the fill
