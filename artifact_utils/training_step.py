@@ -58,8 +58,8 @@ class TrainingStep:
         images, targets, masks = mix(
             self.normalize(images), targets, masks, rng, mixup=config.mixup, cutmix=config.cutmix
         )
-        apart = isinstance(self.network, DistributedDataParallel) and not last  # gradients are averaged at the last
-        with self.network.no_sync() if apart else nullcontext():
+        averaged = self.network if isinstance(self.network, DistributedDataParallel) else None
+        with nullcontext() if last or averaged is None else averaged.no_sync():  # the last averages them all
             with torch.autocast(device.type, self.dtype, enabled=self.dtype is not None):
                 logits, places = self.run(images)  # (B,) and (B, h, w)
                 loss = self.criterion(logits, smooth(targets, config.label_smoothing))

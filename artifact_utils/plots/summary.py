@@ -56,7 +56,7 @@ def _curve(ax: Axes, history: pd.DataFrame, columns: dict[str, str], title: str,
             ax.plot(history["epoch"], history[column], color=colour, marker="o", markersize=3, label=name)
     if len(history):
         ax.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":", label=f"best epoch: {best_epoch}")
-        ax.legend()
+        ax.legend(fontsize=8, frameon=True, edgecolor="white")  # lines may run through where it lies
     ax.set(title=title, xlabel="epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
