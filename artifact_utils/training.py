@@ -70,11 +70,13 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     """
     distributed.join()
     keep_freed_memory()
+    is_writer = distributed.rank() == 0
     config, run = distributed.on_rank_0(lambda: open_run(config))
     if (run / "metrics.json").exists():
-        print(f"{run} is complete: nothing to continue")
+        if is_writer:
+            print(f"{run} is complete: nothing to continue")
         return run
-    device, is_writer = distributed.own_device(config.device), distributed.rank() == 0
+    device = distributed.own_device(config.device)
     loaders = distributed.rank_0_first(lambda: load_data(config))
 
     torch.manual_seed(config.seed)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
@@ -53,6 +54,9 @@ def test_a_run_is_a_folder_with_everything_in_it(config):
     assert predictions.path.str.startswith("test/").all()
     assert ((predictions.probability >= metrics["threshold"]) == predictions.predicted.astype(bool)).all()
     assert "macro F1" in report(run)
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("macro_f1/val")] == [1, 2, 3]
+    assert [event.value for event in events.Scalars("loss/train")] == pytest.approx([row["train_loss"] for row in rows])
 
 
 def test_the_checkpoint_knows_its_threshold_and_metrics(config):
