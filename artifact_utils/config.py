@@ -23,6 +23,9 @@ Arch = Literal[
 ]
 
 
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that a run depends on. None means: as the preset of the architecture has it."""
@@ -47,11 +50,17 @@ class TrainConfig:
     epochs: int | None = None
     """Passes over the training set. 0 evaluates the untrained model."""
     batch_size: int | None = None
-    """Pictures in a training step."""
+    """Pictures in a batch, of each process if there are several."""
+    accumulate: int = 1
+    """Batches whose gradients make one step: N of size B take the memory of one and teach about as much as one of N * B
+    (batch norms still see B)."""
     lr: float | None = None
     """Peak learning rate of AdamW, reached after the warm-up; a cosine then takes it down to 1% of that."""
     warmup_epochs: float = 0.5
     """Length of the linear warm-up."""
+    layer_decay: float = 1.0
+    """Learning rate of a stage of the backbone as a share of that of the stage after it: below 1, the nearer to the
+    input the less it moves from its first weights (arXiv 2106.08254)."""
     weight_decay: float = 0.01
     """Decoupled weight decay; 0 makes it plain Adam."""
     clip_norm: float = 1.0
@@ -60,6 +69,14 @@ class TrainConfig:
     """Focusing exponent of the focal loss; 0 makes it cross-entropy."""
     focal_alpha: float | None = None
     """Weight of the artifact class in [0, 1], the clean class gets the rest. None: both weigh 1."""
+    label_smoothing: float = 0.0
+    """How far the labels are moved towards 0.5: 0.1 teaches 0.05 and 0.95."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution by which pictures are blended in pairs (arXiv 1710.09412). 0: none."""
+    cutmix: float = 0.0
+    """The same for pasting a rectangle of one into the other (arXiv 1905.04899); with both, a coin decides by batch."""
+    ema: float = 0.0
+    """Decay of the running average of the weights that is evaluated and kept in place of the last ones. 0: none."""
     artifact_fraction: float | None = 0.5
     """Share of artifacts among the training draws, by oversampling. None: as many as there are."""
     synthetic_fraction: float = 0.7
@@ -83,8 +100,18 @@ class TrainConfig:
     """Of the split, the new weights, the order and the augmentation."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
+    precision: Precision = "auto"
+    """Of the arithmetic in training. auto: bf16 or fp16 where the GPU has units for it, bf16 where the CPU has (AMX)
+    and the network is one of dense convolutions, fp32 elsewhere. Evaluation on a CPU is always fp32."""
+    compile: bool = False
+    """Compile the network: some minutes at the start for faster steps, worth it in runs of hours."""
     workers: int | None = None
-    """Processes that augment. Default: the cores but one, at most 8."""
+    """Processes that augment. Default: the cores but one, at most 16."""
+    cache: Path | None = None
+    """Folder of the pictures decoded to the training size. Default: .cache in the data folder; it can be deleted."""
+    cache_gb: float = 20.0
+    """What that folder may hold. 0: nothing; pictures are kept in memory if they fit into 2 GB, else decoded at each
+    use."""
     skip_broken: bool = False
     """Go on without the pictures that cannot be read, instead of stopping before the run starts."""
 
@@ -124,9 +151,12 @@ def resolve(config: TrainConfig) -> TrainConfig:
     arch = resolve_arch(device, config.weights) if config.arch == "auto" else config.arch
     if arch not in BACKBONES:
         raise ConfigError(f"unknown architecture {arch!r}: choose auto or one of {', '.join(BACKBONES)}")
-    workers = max((os.cpu_count() or 1) - 1, 0) if config.workers is None else config.workers
+    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of this process
+    workers = min(max(cores - 1, 0), 16) if config.workers is None else config.workers
     preset = {name: value for name, value in PRESETS[arch].items() if getattr(config, name) is None}
-    config = replace(config, device=device, arch=arch, workers=min(workers, 8), **preset)
+    config = replace(config, device=device, arch=arch, workers=workers, **preset)
+    if config.cache is None:
+        config = replace(config, cache=config.data / ".cache")
     if config.eval_size is None:
         config = replace(config, eval_size=config.image_size)
     if arch == "vit_b_16" and config.eval_size != config.image_size:
@@ -145,7 +175,14 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("eval_size", 32, 1024),
     ("epochs", 0, 10_000),
     ("batch_size", 2, 4096),  # batch norm cannot learn from one picture
+    ("accumulate", 1, 4096),
     ("lr", 1e-8, 10.0),
+    ("layer_decay", 0.01, 1.0),
+    ("label_smoothing", 0.0, 0.9),
+    ("mixup", 0.0, 100.0),
+    ("cutmix", 0.0, 100.0),
+    ("ema", 0.0, 0.99999),
+    ("cache_gb", 0.0, 1e6),
     ("warmup_epochs", 0.0, 1000.0),
     ("weight_decay", 0.0, 10.0),
     ("clip_norm", 1e-6, 1e6),
@@ -160,6 +197,26 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**31 - 1),
     ("workers", 0, 64),
 )
+
+
+BF16_ON_CPU = ("vgg19", "resnet18", "resnet50", "convnext_tiny", "vit_b_16")
+"""Networks of dense convolutions and matrix products, which is what AMX multiplies; depthwise ones wait for memory."""
+
+
+def training_dtype(arch: str, device: torch.device, precision: Precision) -> torch.dtype | None:
+    """Type for mixed precision in training, None for fp32; the same on every machine of a kind, whatever else runs."""
+    if precision != "auto":
+        return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if device.type == "cpu":
+        return torch.bfloat16 if arch in BF16_ON_CPU and torch.cpu._is_amx_tile_supported() else None
+    return amp_dtype(device)
+
+
+def amp_dtype(device: torch.device) -> torch.dtype | None:
+    """Type for mixed precision: bf16 where the GPU computes in it, fp16 on older ones, None (fp32) elsewhere."""
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
 def resolve_device(name: str) -> str:

@@ -19,8 +19,9 @@ import tyro
 from PIL import Image
 from torch import Tensor
 
-from artifact_utils.config import ConfigError, resolve_device
-from artifact_utils.datasets import Portrait, decode_stream
+from artifact_utils.cache import decode_stream
+from artifact_utils.config import ConfigError, amp_dtype, resolve_device
+from artifact_utils.datasets import Portrait
 from artifact_utils.images import ImageError, load_image
 from artifact_utils.models import (
     ArtifactClassifier,
@@ -30,7 +31,7 @@ from artifact_utils.models import (
     load_checkpoint,
     save_checkpoint,
 )
-from artifact_utils.training import amp_dtype, prediction_rows
+from artifact_utils.training import prediction_rows
 from artifact_utils.transforms import build_transforms, to_square
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"

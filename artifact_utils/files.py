@@ -114,15 +114,15 @@ def remove_parts(folders: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep a second run out; the lock is on the folder itself and ends with the process, however it ends."""
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Keep a second run out, or let it wait; the lock is on the folder and ends with the process, however it ends."""
     import fcntl  # not on Windows, where the rest of the package still works
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network drives have no locks
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise FileError(f"another run is at work in {str(folder)!r}: wait for it") from error
         yield

@@ -109,6 +109,23 @@ def test_curves_and_histogram_mark_the_threshold(scores):
     assert drawn(plots.plot_probabilities(*scores, 0.5)) == 1
 
 
+def test_a_summary_shows_the_numbers_of_the_run(scores):
+    probabilities, targets = scores
+    metrics = evaluate(probabilities, targets, 0.5, n_bootstrap=20)
+    run = {"arch": "resnet18", "parameters": 11e6, "train_seconds": 90.0, "seed": 3, "best_epoch": 2, "threshold": 0.5}
+    history = pd.DataFrame(
+        {"epoch": [1, 2], "train_loss": [0.4, 0.2], "val_loss": [0.3, 0.2], "val_macro_f1": [0.5, 0.9]}
+    )
+    predictions = pd.DataFrame({"target": targets, "probability": probabilities})
+    figure = plots.plot_summary(run | {"test": metrics}, history, predictions)
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert f"{metrics['macro_f1']:.3f}" in texts
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [0.4, 0.2]
+    untrained = plots.plot_summary(run | {"validation": metrics}, history[:0], predictions)
+    assert drawn(untrained) == 6
+    assert untrained.axes[2].get_title(loc="left").startswith("Validation set, 100 pictures")
+
+
 def test_one_class_has_no_curve_but_a_figure():
     assert drawn(plots.plot_roc_and_precision_recall([0.2, 0.9], [1, 1], 0.5)) == 2
     assert drawn(plots.plot_probabilities([0.2, 0.9], [1, 1], 0.5)) == 1

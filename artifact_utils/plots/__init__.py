@@ -22,6 +22,7 @@ from artifact_utils.plots.results import (
     plot_roc_and_precision_recall,
 )
 from artifact_utils.plots.style import COLOURS
+from artifact_utils.plots.summary import plot_summary
 
 __all__ = [
     "COLOURS",
@@ -38,5 +39,6 @@ __all__ = [
     "plot_probabilities",
     "plot_roc_and_precision_recall",
     "plot_samples",
+    "plot_summary",
     "plot_where",
 ]
