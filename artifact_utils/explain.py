@@ -153,7 +153,10 @@ def pointing_game(maps: dict[str, Sequence[npt.NDArray[Any]]], masks: Sequence[n
         One row a method: ``method``, ``n``, ``hits``, ``share``, ``low`` and ``high`` (95% Wilson interval, over
         pictures). Shares are missing where there are no pictures.
     """
-    counts = {name: sum(map(points_at, heats, masks, strict=True)) for name, heats in maps.items()}
+    counts = {
+        name: sum(points_at(heat, mask) for heat, mask in zip(heats, masks, strict=True))
+        for name, heats in maps.items()
+    }
     counts["centre prior"] = sum(bool(mask[mask.shape[0] // 2, mask.shape[1] // 2]) for mask in masks)
     n = len(masks)
     rows: list[dict[str, Any]] = []

@@ -174,7 +174,7 @@ def test_answers_of_both_ends_are_shown_with_map_probability_and_kind(folder):
 def test_reliability_shows_the_error_before_and_after(scores):
     figure = plots.plot_reliability({"before": scores[0], "after": scores[0] ** 2}, scores[1])
     assert drawn(figure) == 4
-    assert figure.axes[0].get_title().startswith("before: ECE 0.")
+    assert figure.axes[0].get_title(loc="left").startswith("before: ECE 0.")
     assert drawn(plots.plot_reliability({"nothing": []}, [])) == 2
 
 
