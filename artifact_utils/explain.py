@@ -5,7 +5,7 @@ tell (the ``grad-cam`` package). A map is worth looking at only if its peak lies
 a map that knows nothing: hence the pointing game, against chance and against always guessing the centre.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,12 +18,14 @@ from PIL import Image
 from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
+from torchvision.transforms import v2
 
-from artifact_utils.datasets import Portrait
+from artifact_utils.datasets import ArtifactDataset, Portrait, with_made_artifacts
 from artifact_utils.detector import Detector, unsquare
 from artifact_utils.images import load_image
 from artifact_utils.metrics import share_interval
 from artifact_utils.models import BACKBONES, ArtifactClassifier
+from artifact_utils.synthesis import KINDS
 from artifact_utils.transforms import to_square
 
 Method = Literal["auto", "locator", "grad_cam", "grad_cam++", "hires_cam", "layer_cam"]
@@ -168,6 +170,45 @@ def pointing_game(maps: dict[str, Sequence[npt.NDArray[Any]]], masks: Sequence[n
     chance = float(np.mean([mask.mean() for mask in masks])) if n else np.nan
     rows.append({"method": "random", "n": n, "hits": np.nan, "share": chance, "low": np.nan, "high": np.nan})
     return pd.DataFrame(rows)
+
+
+def point_at_made_artifacts(
+    detector: Detector,
+    portraits: Sequence[Portrait],
+    *,
+    kinds: Collection[str] = KINDS,
+    methods: Sequence[Method] = ("auto",),
+    seed: int = 0,
+) -> tuple[pd.DataFrame, float]:
+    """Play the pointing game on artifacts that are made on clean portraits, whose masks are known exactly.
+
+    Args:
+        detector: whose maps are tried, on what it flags.
+        portraits: clean ones; each is given one artifact.
+        kinds: of artifact.
+        methods: as for ``explain``.
+        seed: of the artifacts.
+
+    Returns:
+        The table of ``pointing_game`` over the artifacts that were found, and the share that was.
+
+    Raises:
+        ValueError: no portraits.
+    """
+    if not portraits:
+        raise ValueError("no clean portraits to make artifacts on")
+    made = [portrait for portrait in with_made_artifacts(portraits, seed=seed) if portrait.made is not None]
+    dataset = ArtifactDataset(made, detector.info.image_size, v2.Identity(), find_faces=True, kinds=kinds)
+    maps: dict[str, list[npt.NDArray[np.float32]]] = {method: [] for method in methods}
+    masks = []
+    for index in range(len(dataset)):
+        square, _, mask = dataset[index]
+        if detector.probabilities(square.unsqueeze(0))[0] >= detector.threshold:
+            picture = square.permute(1, 2, 0).numpy()
+            masks.append(mask[0].numpy() == 1)
+            for method in methods:
+                maps[method].append(explain(detector, picture, method=method))
+    return pointing_game(maps, masks), len(masks) / max(len(dataset), 1)
 
 
 def read_mask(portrait: Portrait) -> npt.NDArray[np.bool_] | None:

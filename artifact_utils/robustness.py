@@ -60,10 +60,10 @@ def brightness(picture: Picture, factor: float, rng: np.random.Generator) -> Pic
 
 
 PERTURBATIONS: dict[str, tuple[Callable[[Picture, float, np.random.Generator], Picture], tuple[float, ...]]] = {
-    "JPEG quality": (jpeg, (90, 70, 50, 30, 10)),
-    "blur": (blur, (0.5, 1, 2, 4)),
-    "noise": (noise, (4, 8, 16, 32)),
-    "short side": (resize, (192, 128, 96, 64)),
+    "JPEG quality": (jpeg, (80, 50, 30, 10)),
+    "blur": (blur, (1, 2, 4)),
+    "noise": (noise, (8, 16, 32)),
+    "short side": (resize, (128, 96, 64)),
     "brightness": (brightness, (0.4, 0.7, 1.3, 1.6)),
 }
 """By name: what is done to a picture, and the degrees that are tried. A degree's unit is in the function."""

@@ -5,7 +5,7 @@ import torch
 from conftest import draw_portrait
 from PIL import Image
 
-from artifact_utils.datasets import Portrait
+from artifact_utils.datasets import Portrait, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.explain import (
     class_activation_maps,
@@ -13,6 +13,7 @@ from artifact_utils.explain import (
     feature_maps,
     grounded,
     peak,
+    point_at_made_artifacts,
     pointing_game,
     points_at,
     read_mask,
@@ -113,6 +114,21 @@ def test_the_pointing_game_against_chance_and_the_centre():
     assert pointing_game({"mine": []}, [])["share"].isna().all()
     with pytest.raises(ValueError, match="not of one picture"):
         points_at(right, np.zeros((5, 5), bool))
+
+
+def test_made_artifacts_are_pointed_at_with_their_exact_masks(dataset_folder):
+    """A detector that flags everything, so that every portrait is asked about."""
+    detector = Detector(build_model("resnet18", weights="none", image_size=64), ModelInfo("resnet18", 64, 0.0))
+    clean = [portrait for portrait in list_portraits(dataset_folder, "test") if not portrait.label]
+    table, found = point_at_made_artifacts(detector, clean, kinds=("strap", "checkerboard"), methods=("grad_cam",))
+    assert found == 1.0
+    assert table["method"].tolist() == ["grad_cam", "centre prior", "random"]
+    assert table["n"].eq(len(clean)).all()
+    assert 0.006 <= table["share"].iloc[-1] < 0.6  # the masks cover what artifacts cover
+    nothing = Detector(detector.model, ModelInfo("resnet18", 64, 1.0))
+    assert point_at_made_artifacts(nothing, clean[:2])[1] == 0.0
+    with pytest.raises(ValueError, match="no clean portraits"):
+        point_at_made_artifacts(detector, [])
 
 
 def test_right_and_grounded_is_a_share_of_what_was_flagged(tmp_path, monkeypatch):
