@@ -27,8 +27,8 @@ SCALARS = {
     "macro_f1": "macro F1",
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",
-    "recall_at_1_percent_false_alarms": "recall at 1% FA",
-    "recall_at_5_percent_false_alarms": "recall at 5% FA",
+    "recall_at_1_percent_false_alarms": "recall at 1% false alarms",
+    "recall_at_5_percent_false_alarms": "recall at 5% false alarms",
 }
 """The numbers that ``evaluate`` gives of both classes together, and what they are called in tables and figures."""
 PER_CLASS = ("precision", "recall", "f1")
@@ -100,7 +100,7 @@ def format_table(metrics: dict[str, Any]) -> str:
     lines.append("")
     for name, title in SCALARS.items():
         if name in metrics:  # runs of earlier versions have fewer
-            lines.append(f"{title:<18}{_cell(metrics[name], intervals.get(name))}")
+            lines.append(f"{title:<26}{_cell(metrics[name], intervals.get(name))}")
     (tn, fp), (fn, tp) = metrics["confusion_matrix"]
     lines += [
         "",

@@ -11,7 +11,7 @@ from artifact_utils.metrics.bootstrap import share_interval
 
 OF_ARTIFACTS = ("family", "kind", "strength", "area")
 """What only artifacts have: there is recall by these, and no false alarm."""
-MIN_SUPPORT = 5
+MIN_SUPPORT = 3
 """Pictures of a class below which a slice is not called the worst: one of one missed says next to nothing."""
 
 _COUNTS = ("artifacts", "found", "clean", "flagged")

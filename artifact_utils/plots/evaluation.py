@@ -29,7 +29,8 @@ def plot_reliability(probabilities: Mapping[str, npt.ArrayLike], targets: npt.Ar
         error = calibration_error(scores, targets, n_bins=n_bins)
         top.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
         top.vlines(bins["probability"], bins["share_low"], bins["share_high"], color=GREEN, linewidth=4, alpha=0.35)
-        top.plot(bins["probability"], bins["share"], "o-", color=GREEN, label="share of artifacts, 95% interval")
+        sizes = 12 + 6 * np.sqrt(bins["n"].to_numpy(dtype=float))
+        top.scatter(bins["probability"], bins["share"], sizes, color=GREEN, label="share of artifacts, 95% interval")
         top.set(ylim=(-0.02, 1.02), title=title if error is None else f"{title}: ECE {error:.3f}")
         bottom.bar(bins["low"], bins["n"], width=bins["high"] - bins["low"], align="edge", color=GREY, alpha=0.5)
         bottom.set_yscale("symlog", linthresh=1)
@@ -37,7 +38,7 @@ def plot_reliability(probabilities: Mapping[str, npt.ArrayLike], targets: npt.Ar
         bottom.set(xlim=(-0.02, 1.02), xlabel="probability of an artifact")
     axes[0, 0].set_ylabel("share that has one")
     axes[1, 0].set_ylabel("pictures")
-    axes[0, 0].legend(loc="upper left")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
@@ -59,14 +60,14 @@ def plot_slices(slices: pd.DataFrame) -> Figure:
         for y, (_, row) in enumerate(slices.iterrows()):
             if row[total]:
                 ax.plot([row[f"{share}_low"], row[f"{share}_high"]], [y, y], color=colour, linewidth=4, alpha=0.35)
-                ax.plot(row[share], y, "o", color=colour, markersize=5)
+                ax.plot(row[share], y, "o", color=colour, markersize=5, clip_on=False)
                 text = f"{row[hits]} of {row[total]}"
                 ax.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=8)
         ax.set(xlabel=f"{label}, 95% interval", ylim=(n - 0.4, -0.6))
         ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ax.grid(axis="y", visible=False)
     axes[0].set_xlim(-0.02, 1.02)
-    axes[1].set_xlim(left=-0.01)
+    axes[1].set_xlim(left=0)
     axes[0].set_yticks(range(len(slices)), [f"{row.slice}: {row.value}" for row in slices.itertuples()], fontsize=8)
     for y in np.flatnonzero(slices["slice"].to_numpy()[1:] != slices["slice"].to_numpy()[:-1]):
         for ax in axes:
