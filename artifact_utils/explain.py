@@ -5,7 +5,7 @@ tell (the ``grad-cam`` package). A map is worth looking at only if its peak lies
 a map that knows nothing: hence the pointing game, against chance and against always guessing the centre.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -141,7 +141,9 @@ def points_at(heat: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> bool:
     return bool(mask[peak(heat)])
 
 
-def pointing_game(maps: dict[str, Sequence[npt.NDArray[Any]]], masks: Sequence[npt.NDArray[np.bool_]]) -> pd.DataFrame:
+def pointing_game(
+    maps: Mapping[str, Sequence[npt.NDArray[Any]]], masks: Sequence[npt.NDArray[np.bool_]]
+) -> pd.DataFrame:
     """How often the peak of a map lies in the artifact (Zhang et al., Excitation backprop, ECCV 2016).
 
     Two maps that know nothing are added for comparison: ``random``, whose peak may be anywhere (its score is exactly

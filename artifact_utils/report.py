@@ -130,7 +130,7 @@ def report(
     portraits = list_portraits(data, split)
     predictions = describe(detector.table(portraits, data), portraits)
     scores, targets = predictions["probability"], predictions["target"]
-    metrics = evaluate(scores, targets, detector.threshold, groups=predictions["group"])
+    metrics = evaluate(scores, targets, detector.threshold, groups=predictions["group"].to_numpy())
     before = uncalibrated(scores, detector.info.temperature)
     metrics["calibration"] = {
         "temperature": detector.info.temperature,
@@ -150,7 +150,7 @@ def report(
     }
     tables = {"predictions": predictions, "slices": slices}
     if robust:
-        tables["robustness"] = robustness(detector, portraits, groups=predictions["group"])
+        tables["robustness"] = robustness(detector, portraits, groups=predictions["group"].to_numpy())
         figures["robustness"] = plot_robustness(tables["robustness"])
     for outcome in OUTCOMES:
         name = outcome.replace(" ", "_") + "s"

@@ -74,7 +74,7 @@ def robustness(
     portraits: Sequence[Portrait],
     *,
     perturbations: Mapping[str, Sequence[float]] | None = None,
-    groups: Sequence[Any] | None = None,
+    groups: Sequence[Any] | npt.NDArray[Any] | None = None,
     n_bootstrap: int = 200,
     batch_size: int = 32,
     seed: int = 0,

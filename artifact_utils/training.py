@@ -188,7 +188,7 @@ def finish_epoch(
 ) -> dict[str, float]:
     """Validate, add a row to the history and turn ``progress`` to the next epoch."""
     logits, targets = predict(model, loaders.validation, torch.device(config.device))
-    probabilities = torch.sigmoid(logits).numpy()
+    probabilities = scale_logits(logits, 1.0)
     threshold = choose_threshold(probabilities, targets.numpy(), config.threshold_for)
     metrics = evaluate(probabilities, targets.numpy(), threshold, n_bootstrap=0)
     row = {
@@ -242,7 +242,7 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
         results[split] = evaluate(probabilities, targets.numpy(), info.threshold, groups=groups, seed=config.seed)
         results[split]["calibration"] = {
             "temperature": info.temperature,
-            "ece_before": calibration_error(torch.sigmoid(logits).numpy(), targets.numpy()),
+            "ece_before": calibration_error(scale_logits(logits, 1.0), targets.numpy()),
             "ece": calibration_error(probabilities, targets.numpy()),
         }
         # of the last split there is: of test, or of validation where there is no test
