@@ -262,7 +262,7 @@ def grounded(
 
 
 def feature_maps(
-    detector: Detector, source: str | Path | Image.Image | npt.NDArray[Any], *, stages: int = 4
+    detector: Detector, source: str | Path | Image.Image | npt.NDArray[Any], *, stages: int = 5
 ) -> dict[str, npt.NDArray[np.float32]]:
     """What the stages of a backbone make of a picture, from edges near the input to parts of faces near the output.
 

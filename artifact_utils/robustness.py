@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from PIL import Image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from artifact_utils.datasets import Portrait
 from artifact_utils.detector import Detector
@@ -108,6 +108,7 @@ def robustness(
         raise ValueError(f"unknown perturbation {min(unknown)!r}: choose among {', '.join(PERTURBATIONS)}")
     todo = [("none", np.nan)] + [(name, float(degree)) for name, degrees in asked.items() for degree in degrees]
     scores = np.empty((len(todo), len(portraits)))
+    # disable=None: a bar in a terminal, silence in logs and notebooks
     with tqdm(total=scores.size, desc="robustness", unit="img", disable=None) as bar:
         for start in range(0, len(portraits), batch_size):
             batch = range(start, min(start + batch_size, len(portraits)))

@@ -224,12 +224,14 @@ def plot_answers(
     Raises:
         ValueError: an outcome of another name.
     """
-    rows, _ = _answers(predictions, outcome)
+    rows, target = _answers(predictions, outcome)
+    if rows.empty:
+        return draw_galleries([Panel(f"{outcome.capitalize()}s: none", [], COLOURS[CLASS_NAMES[target]])])
     half = max(n // 2, 1)
     shown, names = rows, ["most certain first"]
     if len(rows) > 2 * half:
         shown, names = pd.concat([rows.head(half), rows.tail(half)]), ["most certain", "least certain"]
-    title = f"{outcome.capitalize()}s: {len(shown)} of {len(rows)}" if len(rows) else f"{outcome.capitalize()}s: none"
+    title = f"{outcome.capitalize()}s: {len(shown)} of {len(rows)}"
     pictures = [np.asarray(load_image(Path(folder) / path)) for path in shown["path"]]
     kinds = shown["kind"].fillna("").astype(str) if "kind" in shown else [""] * len(shown)
     captions = [
