@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 
+from artifact_utils.metrics import ThresholdRule
 from artifact_utils.models import BACKBONES, Weights, WeightsError, pretrained_state
 from artifact_utils.transforms import Augment
 
@@ -94,6 +95,10 @@ class TrainConfig:
     """Augmentation of the training pictures."""
     validation_fraction: float = 0.2
     """Share of the training people held out to choose the epoch and the threshold, if there is no val/ folder."""
+    threshold_for: str = "macro_f1"
+    """What the threshold is chosen for on validation: macro_f1; cost=5 (a missed artifact costs as much as five false
+    alarms); recall=0.95 (at least, with as few false alarms as can be); false_alarms=0.01 (at most, with as much recall
+    as can be)."""
     patience: int = 10
     """Epochs without a better validation macro-F1 until training stops early."""
     seed: int = 0
@@ -161,6 +166,10 @@ def resolve(config: TrainConfig) -> TrainConfig:
         config = replace(config, eval_size=config.image_size)
     if arch == "vit_b_16" and config.eval_size != config.image_size:
         raise ConfigError(f"--eval-size {config.eval_size}: vit_b_16 reads one size only, {config.image_size} here")
+    try:
+        ThresholdRule.parse(config.threshold_for)
+    except ValueError as error:
+        raise ConfigError(f"--threshold-for: {error}") from error
     for name, low, high in RANGES:
         value = getattr(config, name)
         if value is not None and not low <= value <= high:

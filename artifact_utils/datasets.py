@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,9 +30,9 @@ class Portrait:
     """One labelled file.
 
     ``group`` is the person (or the prompt family) it shows; ``face`` holds the points of ``synthesis.Face`` as ten
-    numbers, x and y as shares of the width and the height; ``kind`` is the kind of its artifact. All three are empty
-    where nobody said. ``made`` is the seed of an artifact that the picture is given when it is opened, None for the
-    picture as it is.
+    numbers, x and y as shares of the width and the height; ``kind`` is the kind of its artifact, ``strength`` how gross
+    it is, from 0 to 1, and ``mask`` a picture that is white where it is. All are empty where nobody said. ``made`` is
+    the seed of an artifact that the picture is given when it is opened, None for the picture as it is.
     """
 
     path: Path
@@ -41,6 +41,8 @@ class Portrait:
     face: tuple[float, ...] = ()
     kind: str = ""
     made: int | None = None
+    strength: float | None = None
+    mask: Path | None = None
 
 
 def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> list[Portrait]:
@@ -48,7 +50,8 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
 
     The label comes from the folder's name, never from its place in the alphabet. Groups come from
     ``root/manifest.csv``, which ``organize_dataset.py`` writes. Where somebody said more, the place of the face comes
-    from ``root/faces.csv`` and the kind of the artifact from ``root/artifacts.csv``, so that made ones can be alike.
+    from ``root/faces.csv`` and the kind of the artifact from ``root/artifacts.csv`` (``path,kind``), so that made ones
+    can be alike; its columns ``strength`` and ``mask`` (a path below ``root``) may say more.
 
     Args:
         root: a folder made by ``organize_dataset.py``.
@@ -56,11 +59,11 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
         need_artifacts: whether their absence is an error.
 
     Raises:
-        DataError: a folder is missing, or a class is empty.
+        DataError: a folder is missing, a class is empty, or one of the tables cannot be read.
     """
     groups = {row["path"]: row["group"] for row in read_csv(root / "manifest.csv", ("path", "group"))}
     faces = read_faces(root / "faces.csv")
-    kinds = {row["path"]: row["kind"] for row in read_csv(root / "artifacts.csv", ("path", "kind"))}
+    artifacts = read_artifacts(root)
     portraits = []
     for label, class_name in enumerate(CLASS_NAMES):
         folder = root / split / class_name
@@ -77,8 +80,29 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
             )
         for file in files:
             name = file.relative_to(root).as_posix()
-            portraits.append(Portrait(file, label, groups.get(name, ""), faces.get(name, ()), kinds.get(name, "")))
+            portrait = Portrait(file, label, groups.get(name, ""), faces.get(name, ()))
+            portraits.append(replace(portrait, **artifacts.get(name, {})))
     return portraits
+
+
+def read_artifacts(root: Path) -> dict[str, dict[str, Any]]:
+    """What ``root/artifacts.csv`` says of each artifact, by path: its ``kind``, ``strength`` and ``mask``.
+
+    Raises:
+        DataError: a strength is not a number.
+    """
+    file = root / "artifacts.csv"
+    try:
+        return {
+            row["path"]: {
+                "kind": row["kind"],
+                "strength": float(row["strength"]) if row["strength"] else None,
+                "mask": root / row["mask"] if row["mask"] else None,
+            }
+            for row in read_csv(file, ("path", "kind"), optional=("strength", "mask"))
+        }
+    except ValueError as error:
+        raise DataError(f"{file} cannot be read ({error}): correct it, or remove it") from error
 
 
 def read_faces(file: Path) -> dict[str, tuple[float, ...]]:

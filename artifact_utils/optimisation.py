@@ -2,8 +2,8 @@
 
 import copy
 import ctypes
-import os
 import math
+import os
 import sys
 from typing import Any
 

@@ -20,7 +20,15 @@ from artifact_utils.datasets import ArtifactDataset, Portrait, Sample
 from artifact_utils.files import write_json
 from artifact_utils.loaders import EpochSampler, Loaders, build_loaders
 from artifact_utils.losses import FocalLoss
-from artifact_utils.metrics import choose_threshold, evaluate, format_table
+from artifact_utils.metrics import (
+    calibration_error,
+    choose_threshold,
+    evaluate,
+    fit_temperature,
+    format_table,
+    scale_logits,
+    scale_threshold,
+)
 from artifact_utils.models import (
     BACKBONES,
     ArtifactClassifier,
@@ -50,6 +58,9 @@ from artifact_utils.transforms import build_transforms
 SAVE_SECONDS = 600  # between two states in mid-epoch
 T = TypeVar("T")
 
+PREDICTION_COLUMNS = ("path", "group", "kind", "strength", "target", "probability", "predicted")
+"""The layout of ``predictions.csv`` and ``validation.csv``; ``kind`` and ``strength`` are of the artifact, if known."""
+
 
 def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], None] | None = None) -> Path:
     """Train, choose the epoch and the threshold on validation people, evaluate once on the test people.
@@ -60,7 +71,8 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
 
     Returns:
         The run folder, with ``config.json``, ``history.csv``, ``metrics.json``, ``best.safetensors``, ``last.pt``,
-        ``curves.png``, ``confusion_matrix.png``, ``summary.png``, ``predictions.csv``, and ``tensorboard/``.
+        ``curves.png``, ``confusion_matrix.png``, ``summary.png``, ``tensorboard/``, ``predictions.csv`` (of the test
+        people) and ``validation.csv`` (of those that the threshold and the temperature were chosen on).
 
     Raises:
         DataError: the data set cannot be used; nothing was written.
@@ -189,8 +201,8 @@ def finish_epoch(
     """Validate, add a row to the history and turn ``progress`` to the next epoch."""
     logits, targets = predict(model, loaders.validation)
     criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
-    probabilities = torch.sigmoid(logits).numpy()
-    threshold = choose_threshold(probabilities, targets.numpy())
+    probabilities = scale_logits(logits, 1.0)
+    threshold = choose_threshold(probabilities, targets.numpy(), config.threshold_for)
     metrics = evaluate(probabilities, targets.numpy(), threshold, n_bootstrap=0)
     row = {
         "epoch": progress.epoch + 1,
@@ -232,7 +244,7 @@ def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tens
 
 
 def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch.device, progress: Progress) -> None:
-    """Evaluate the best checkpoint: intervals on validation, and once on the test set, into the run folder."""
+    """Calibrate the best checkpoint on validation and evaluate it there and, once, on the test set, into the folder."""
     model, info = load_checkpoint(run / "best.safetensors", device)
     model = model.to(memory_format=torch.channels_last)
     results: dict[str, Any] = {}
@@ -241,17 +253,28 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
         if loader is None:
             continue
         logits, targets = predict(model, loader)
-        probabilities = torch.sigmoid(logits).numpy()
+        if split == "validation":
+            info = calibrated(info, logits, targets)
+        probabilities = scale_logits(logits, info.temperature)
         portraits = loader.dataset.portraits  # type: ignore[attr-defined]
         groups = [portrait.group for portrait in portraits]
         results[split] = evaluate(probabilities, targets.numpy(), info.threshold, groups=groups, seed=config.seed)
+        results[split]["calibration"] = {
+            "temperature": info.temperature,
+            "ece_before": calibration_error(scale_logits(logits, 1.0), targets.numpy()),
+            "ece": calibration_error(probabilities, targets.numpy()),
+        }
         # of the last split there is: of test, or of validation where there is no test
         rows = prediction_rows(portraits, probabilities.tolist(), info.threshold, config.data)
+        if split == "validation":
+            write_table(run / "validation.csv", rows)
     summary = {
         "arch": info.arch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "best_epoch": progress.best_epoch + 1,
         "threshold": info.threshold,
+        "threshold_for": config.threshold_for,
+        "temperature": info.temperature,
         "train_seconds": round(sum(row["seconds"] for row in progress.history), 1),
         "seed": config.seed,
         **results,
@@ -266,14 +289,23 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
     write_json(run / "metrics.json", summary)  # last: its presence says that the run is complete
 
 
+def calibrated(info: ModelInfo, logits: Tensor, targets: Tensor) -> ModelInfo:
+    """``info`` with the temperature that fits a validation set, and the threshold that gives the same answers."""
+    temperature = fit_temperature(logits, targets)
+    raw_threshold = scale_threshold(info.threshold, 1 / info.temperature)  # a run killed at its end was calibrated once
+    return replace(info, temperature=temperature, threshold=scale_threshold(raw_threshold, temperature))
+
+
 def prediction_rows(
     portraits: Sequence[Portrait], probabilities: Iterable[float], threshold: float, root: Path
 ) -> list[dict[str, Any]]:
-    """Rows of ``predictions.csv``, compared with the threshold in double precision as the metrics do."""
+    """Rows of ``PREDICTION_COLUMNS``, compared with the threshold in double precision as the metrics do."""
     return [
         {
             "path": portrait.path.relative_to(root).as_posix(),
             "group": portrait.group,
+            "kind": portrait.kind,
+            "strength": "" if portrait.strength is None else portrait.strength,
             "target": portrait.label,
             "probability": probability,
             "predicted": int(probability >= threshold),

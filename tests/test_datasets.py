@@ -141,3 +141,16 @@ def test_the_kind_of_an_artifact_comes_from_a_table_if_there_is_one(own_copy):
     (own_copy / "artifacts.csv").write_text(f"path,kind\n{name},strap\n")
     portraits = list_portraits(own_copy, "train")
     assert [p.kind for p in portraits if p.kind] == ["strap"] == [portraits[-1].kind]
+
+
+def test_what_is_said_of_an_artifact_is_read_and_old_tables_say_less(own_copy):
+    path = "test/artifacts/image_00000_1.png"
+    (own_copy / "artifacts.csv").write_text(f"path,kind\n{path},strap\n")
+    first = list_portraits(own_copy, "test")[-3]
+    assert (first.kind, first.strength, first.mask) == ("strap", None, None)
+    (own_copy / "artifacts.csv").write_text(f"path,kind,strength,mask\n{path},strap,0.7,.masks/a.png\n")
+    first = list_portraits(own_copy, "test")[-3]
+    assert (first.kind, first.strength, first.mask) == ("strap", 0.7, own_copy / ".masks" / "a.png")
+    (own_copy / "artifacts.csv").write_text(f"path,kind,strength\n{path},strap,gross\n")
+    with pytest.raises(DataError, match=r"artifacts.csv cannot be read .*gross"):
+        list_portraits(own_copy, "test")

@@ -17,9 +17,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
-from artifact_utils.models import BACKBONES, load_checkpoint
+from artifact_utils.metrics import calibration_error, scale_threshold
+from artifact_utils.models import BACKBONES, ModelInfo, load_checkpoint
 from artifact_utils.runs import RunError, TrainingInterrupted
-from artifact_utils.training import report, train
+from artifact_utils.training import calibrated, report, train
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,7 +43,8 @@ def test_a_run_is_a_folder_with_everything_in_it(config):
     run = train(config, on_epoch_end=rows.append)
     assert {file.name for file in run.iterdir()} == {
         "config.json", "history.csv", "metrics.json", "best.safetensors", "last.pt",
-        "previous.pt", "curves.png", "confusion_matrix.png", "predictions.csv", "summary.png", "tensorboard",
+        "previous.pt", "curves.png", "confusion_matrix.png", "summary.png", "tensorboard", "predictions.csv",
+        "validation.csv",
     }  # fmt: skip
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["test"]["n"] == 12
@@ -50,7 +52,7 @@ def test_a_run_is_a_folder_with_everything_in_it(config):
     assert metrics["best_epoch"] in (1, 2, 3)
     assert pd.read_csv(run / "history.csv").epoch.tolist() == [1, 2, 3] == [row["epoch"] for row in rows]
     predictions = pd.read_csv(run / "predictions.csv")
-    assert predictions.columns.tolist() == ["path", "group", "target", "probability", "predicted"]
+    assert predictions.columns.tolist() == ["path", "group", "kind", "strength", "target", "probability", "predicted"]
     assert predictions.path.str.startswith("test/").all()
     assert ((predictions.probability >= metrics["threshold"]) == predictions.predicted.astype(bool)).all()
     assert "macro F1" in report(run)
@@ -65,6 +67,31 @@ def test_the_checkpoint_knows_its_threshold_and_metrics(config):
     _, info = load_checkpoint(run / "best.safetensors")
     assert info.threshold == metrics["threshold"]
     assert info.metrics["test"]["macro_f1"] == metrics["test"]["macro_f1"]
+
+
+def test_calibration_is_learnt_on_validation_and_changes_no_answer(config):
+    run = train(replace(config, threshold_for="recall=1"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    _, info = load_checkpoint(run / "best.safetensors")
+    assert info.temperature == metrics["temperature"] != 1.0
+    history = pd.read_csv(run / "history.csv").set_index("epoch")
+    raw = history.threshold[metrics["best_epoch"]]
+    assert scale_threshold(info.threshold, 1 / info.temperature) == pytest.approx(raw)
+    validation = pd.read_csv(run / "validation.csv")
+    assert validation.path.str.startswith("train/").all()
+    assert validation.predicted[validation.target == 1].all()  # what the threshold was asked for
+    assert metrics["validation"]["calibration"]["ece"] == calibration_error(validation.probability, validation.target)
+    table = Detector.load(run, device="cpu").table(list_portraits(config.data, "test"), config.data)
+    stored = pd.read_csv(run / "predictions.csv")
+    assert table.probability.to_numpy() == pytest.approx(stored.probability.to_numpy(), abs=1e-4)
+
+
+def test_calibrating_twice_is_calibrating_once():
+    info, logits = ModelInfo("resnet18", 64, 0.3), torch.tensor([-1.0, 0.0, 0.5, 2.0])
+    once = calibrated(info, logits, torch.tensor([0, 1, 0, 1]))
+    again = calibrated(once, logits, torch.tensor([0, 1, 0, 1]))
+    assert again.threshold == pytest.approx(once.threshold)
+    assert again.temperature == once.temperature
 
 
 def test_training_learns_what_can_be_seen(config):
@@ -217,6 +244,7 @@ def test_auto_takes_the_small_network_without_a_gpu_and_says_why(capsys):
         ({"epochs": -1}, "--epochs -1 is out of range"),
         ({"batch_size": 1}, "--batch-size 1 is out of range"),
         ({"lr": float("nan")}, "--lr nan is out of range"),
+        ({"threshold_for": "luck"}, "--threshold-for: cannot choose a threshold for 'luck': say macro_f1"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
         ({"device": "toaster"}, "device 'toaster' cannot be used"),
     ],
