@@ -16,6 +16,7 @@ from artifact_utils.contact_sheet import draw_contact_sheet
 from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
 from artifact_utils.files import FileError, move_file, read_csv, write_csv, write_json
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
+from artifact_utils.optimisation import keep_freed_memory
 from artifact_utils.score_table import COLUMNS, Tally, refresh
 
 MOVED, MOVED_COLUMNS = "moved.csv", ("source", "destination")
@@ -88,6 +89,7 @@ def score_folder(config: FilterConfig) -> Summary:
     if not folder.is_dir():
         raise FilterError(f"no folder {folder}: name a folder of portraits")
     model = checkpoint_file(config.run) if config.run else pretrained_file()
+    keep_freed_memory()
     detector = Detector.load(model, threshold=config.threshold, device=config.device)
 
     started, state_file = time.time(), scores.with_suffix(".json")
