@@ -1,4 +1,4 @@
-"""How answers hold when a picture is compressed, blurred, noisy, small, dark or bright: metrics over the degree.
+"""How answers hold when a picture is compressed, blurred, noisy, small, dark or edited: metrics over the degree.
 
 Every picture goes the same way whatever its class, and so does what is random about it: the noise of a picture depends
 on its place in the list alone.
@@ -18,8 +18,10 @@ from tqdm import tqdm
 
 from artifact_utils.datasets import Portrait
 from artifact_utils.detector import Detector
+from artifact_utils.faces import find_face
 from artifact_utils.images import load_image
 from artifact_utils.metrics import evaluate
+from artifact_utils.synthesis import harmless_edit
 from artifact_utils.transforms import to_square
 
 Picture = npt.NDArray[np.uint8]  # (H, W, 3)
@@ -59,12 +61,21 @@ def brightness(picture: Picture, factor: float, rng: np.random.Generator) -> Pic
     return np.clip(np.rint(picture * factor), 0, 255).astype(np.uint8)
 
 
+def harmless(picture: Picture, n: float, rng: np.random.Generator) -> Picture:
+    """That many edits without a fault, one after the other: pasted back, dyed clothes, freckles, plain glasses."""
+    face = find_face(picture)
+    for _ in range(int(n)):
+        picture, _ = harmless_edit(picture, rng, face=face)
+    return picture
+
+
 PERTURBATIONS: dict[str, tuple[Callable[[Picture, float, np.random.Generator], Picture], tuple[float, ...]]] = {
     "JPEG quality": (jpeg, (80, 50, 30, 10)),
     "blur": (blur, (1, 2, 4)),
     "noise": (noise, (8, 16, 32)),
     "short side": (resize, (128, 96, 64)),
     "brightness": (brightness, (0.4, 0.7, 1.3, 1.6)),
+    "harmless edits": (harmless, (1, 3)),
 }
 """By name: what is done to a picture, and the degrees that are tried. A degree's unit is in the function."""
 
