@@ -128,7 +128,7 @@ class TrainConfig:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "vgg19": {"frozen": 0.0, "image_size": 224, "epochs": 30, "batch_size": 32, "lr": 1e-4},
-    "efficientnet_lite0": {"frozen": 0.25, "image_size": 160, "epochs": 5, "batch_size": 16, "lr": 1e-3},
+    "efficientnet_lite0": {"frozen": 0.25, "image_size": 160, "epochs": 6, "batch_size": 16, "lr": 1e-3},
     "mobilenet_v2": {"frozen": 0.25, "image_size": 160, "epochs": 4, "batch_size": 16, "lr": 1e-3},
     "resnet18": {"frozen": 0.0, "image_size": 224, "epochs": 10, "batch_size": 32, "lr": 3e-4},
     "resnet50": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 3e-4},
