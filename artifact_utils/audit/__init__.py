@@ -1,8 +1,8 @@
 """What is in a folder of pictures, and what is wrong with it, before a model is trained on it.
 
 A model learns whatever tells the classes apart: if one is brighter, sharper or larger than the other, that is what it
-will find. A picture that lies in the test set and, slightly cropped, in the training set too, is a question whose answer
-was given away. And a wrong label teaches the wrong thing.
+will find. A picture that lies in the test set and, slightly cropped, in the training set too, is a question whose
+answer was given away. And a wrong label teaches the wrong thing.
 
     table = scan("dataset")                # one row a picture, each decoded once
     issues = find_issues(table)            # dark, blurry, odd ...: a score and a flag each

@@ -169,7 +169,7 @@ def _turned(waves: Array, way: int) -> Array:
 
 def _unit(waves: Array) -> Array:
     """Descriptors (N, 35): weighted, without the mean, of unit length."""
-    flat = (waves * _WEIGHTS).reshape(len(waves), -1)[:, 1:]
+    flat = (waves * _WEIGHTS).reshape(-1, _WAVES**2)[:, 1:]
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 0.5)  # a plain area stays next to nothing
 
 

@@ -20,8 +20,8 @@ from artifact_utils.images import ImageError, decode_image, read_file
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
 
 COLUMNS: dict[str, Any] = {
-    "path": object,  # not str: a name may hold bytes that are no text
-    "split": object,
+    "path": str,
+    "split": str,
     "class_name": str,
     "readable": bool,
     "reason": str,
@@ -68,10 +68,11 @@ _PERCEIVED = np.array([0.241, 0.691, 0.068])
 _BORDER_SPREAD = 3.0  # grey levels; a line of pixels that varies less is a border, not a wall
 
 # The table of luminance at quality 50 in Annex K of the JPEG standard (ITU-T T.81), in rows.
-_ANNEX_K = np.array(
-    """16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
-    18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99""".split(),
+_ANNEX_K = np.fromstring(
+    "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
+    "18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99",
     dtype=np.int64,
+    sep=" ",
 )
 
 
@@ -94,6 +95,11 @@ def measure(path: Path, root: Path | None, changed_ns: int = 0) -> dict[str, Any
         "thumbnail": b"",
     }
     row |= dict.fromkeys(("reason", "format", "mode", "sha256", "phash", "turned_phashes", "dhash"), "")
+    try:
+        str(relative).encode()
+    except UnicodeEncodeError:  # no table could hold it
+        shown = {name: row[name].encode("utf-8", "replace").decode() for name in ("path", "split")}
+        return row | shown | {"reason": "its name is not valid UTF-8: rename it"}
     try:
         content = read_file(path)
         row |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **_header(content)}
@@ -178,7 +184,7 @@ def _measure_pixels(image: Image.Image) -> dict[str, Any]:
 
 
 def _quantile(levels: npt.NDArray[Any], share: float) -> float:
-    """A quantile of float32 levels 0..255, in [0, 1] and to a thousandth: a histogram is ten times as fast as sorting."""
+    """A quantile of float32 levels 0..255, in [0, 1], to a thousandth; a histogram, for sorting takes far longer."""
     counts = cv2.calcHist([levels], [0], None, [1024], [0.0, 255.25]).ravel()  # OpenCV 4: a column, 5: a row
     return float(np.searchsorted(np.cumsum(counts), share * levels.size) * 0.25 / 255.25)
 

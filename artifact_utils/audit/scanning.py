@@ -48,9 +48,9 @@ def scan(folder: str | Path, *, table: str | Path | None = None, workers: int | 
         - ``sharpness`` (variance of the Laplacian of the grey levels 0..255), ``edges`` (deviation of the edge
           strengths at 64 px) and ``histogram_spread`` (deviation of the counts of grey levels there), ``entropy``
           (bits, of the colour histogram);
-        - ``sha256``; the perceptual hashes ``phash`` and ``dhash`` of imagehash, 16 hex digits each; ``turned_phashes``:
-          the pHashes of the picture mirrored, upside down, turned by 180 degrees, and of these four turned by a quarter
-          and mirrored, separated by blanks; ``thumbnail``: grey, 64 x 64 pixels, in rows.
+        - ``sha256``; the perceptual hashes ``phash`` and ``dhash`` of imagehash, 16 hex digits each;
+          ``turned_phashes``: the pHashes of the picture mirrored, upside down, turned by 180 degrees, and of these four
+          turned by a quarter and mirrored, separated by blanks; ``thumbnail``: grey, 64 x 64 pixels, in rows.
 
         What could not be measured of an unreadable picture is missing or empty.
 
@@ -61,9 +61,9 @@ def scan(folder: str | Path, *, table: str | Path | None = None, workers: int | 
     if not root.is_dir():
         raise NotADirectoryError(f"no folder {str(folder)!r} to audit")
     files = sorted(pictures(root))
-    known = pd.DataFrame(columns=list(COLUMNS)) if table is None else _load(Path(table))
+    known = _typed([]) if table is None else _load(Path(table))
     changed = {file.relative_to(root).as_posix(): _changed_ns(file) for file in files} if len(known) else {}
-    known = known[[changed.get(path) == then for path, then in known[["path", "changed_ns"]].to_numpy()]]
+    known = known[(known["path"].map(changed) == known["changed_ns"]).to_numpy(dtype=bool)]
     held = set(known["path"])
     todo = [file for file in files if file.relative_to(root).as_posix() not in held]
     chunks = [_typed(known.to_dict("records"))] if len(known) else []
@@ -151,11 +151,7 @@ def _read(file: Path) -> pd.DataFrame:
 
 def _save(frame: pd.DataFrame, file: Path) -> None:
     sink = pa.BufferOutputStream()
-    columns = {name: frame[name] for name in frame.columns}
-    for name, kind in COLUMNS.items():
-        if kind is str:  # a file's name may hold bytes that are no text
-            columns[name] = [text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for text in frame[name]]
-    pq.write_table(pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False), sink, compression="zstd")
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink, compression="zstd")
     file.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(file, memoryview(sink.getvalue()))
 

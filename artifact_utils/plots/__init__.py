@@ -9,7 +9,9 @@ from artifact_utils.plots.audit import (
     plot_distributions,
     plot_duplicates,
     plot_extremes,
+    plot_map,
     plot_samples,
+    plot_suspicious_labels,
 )
 from artifact_utils.plots.galleries import plot_gallery, plot_where
 from artifact_utils.plots.results import (
@@ -33,10 +35,12 @@ __all__ = [
     "plot_extremes",
     "plot_gallery",
     "plot_learning_curves",
+    "plot_map",
     "plot_metrics",
     "plot_outcome",
     "plot_probabilities",
     "plot_roc_and_precision_recall",
     "plot_samples",
+    "plot_suspicious_labels",
     "plot_where",
 ]

@@ -1,12 +1,16 @@
 import hashlib
 import io
-import time
+import os
+from pathlib import Path
 
+import imagehash
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageOps
 
-from artifact_utils.audit import _components, find_duplicates, near_duplicate_groups, scan
+from artifact_utils.audit import find_duplicates, near_duplicate_groups, scan, scanning
+from artifact_utils.audit.measuring import measure
+from artifact_utils.audit.scanning import scan_files
 
 
 def picture(seed, size=(160, 120)):
@@ -119,83 +123,107 @@ def test_links_in_a_circle_do_not_trap_the_walk(tmp_path):
     assert len(scan(tmp_path)) == 1
 
 
-def test_duplicates_are_grouped_and_leaks_between_splits_marked(folder):
-    duplicates = find_duplicates(scan(folder))
-    groups = {tuple(members["path"]): members.iloc[0] for _, members in duplicates.groupby("group")}
-    leak = groups["test/no_artifacts/image_8_0.jpg", "train/no_artifacts/image_0_0.png"]
-    copy = groups["test/artifacts/image_9_1.png", "train/no_artifacts/image_1_0.png"]
-    assert len(groups) == 2
-    assert (leak["kind"], copy["kind"]) == ("near", "exact")
-    assert leak["across_splits"]
-    assert duplicates.loc[duplicates["group"] == copy["group"], "distance"].tolist() == [0, 0]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda image: image.resize((80, 60), Image.Resampling.LANCZOS),
-        lambda image: ImageEnhance.Brightness(image).enhance(0.9),
-        lambda image: ImageEnhance.Color(image).enhance(0.5),
-        lambda image: Image.open(jpeg(image, quality=40)),
-    ],
-    ids=["resized", "darker", "paler", "jpeg 40"],
-)
-def test_what_an_eye_would_call_the_same_picture_is_found(tmp_path, change):
-    original = picture(3)
-    save(original, tmp_path / "a.png")
-    save(change(original), tmp_path / "b.png")
-    save(picture(4), tmp_path / "c.png")
-    assert find_duplicates(scan(tmp_path))["path"].tolist() == ["a.png", "b.png"]
-
-
-def jpeg(image, quality):
+def encoded(image, suffix, **options):
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer
+    image.save(buffer, suffix, **options)
+    return buffer.getvalue()
 
 
-def test_a_chain_of_pairs_is_one_group(tmp_path):
-    table = scan(save(picture(0), tmp_path / "a.png").parent)
-    table = table.loc[[0] * 3].assign(path=["a", "b", "c"], phash=["0" * 16, "0" * 14 + "ff", "0" * 12 + "ffff"])
-    duplicates = find_duplicates(table, max_distance=8)
-    assert duplicates["group"].tolist() == [0, 0, 0]
-    assert duplicates["closest"].tolist() == ["b", "a", "b"]
-    assert duplicates["distance"].tolist() == [8, 8, 8]
-    assert find_duplicates(table, max_distance=7).empty
+def test_what_the_file_says_of_itself(tmp_path):
+    save(picture(0), tmp_path / "a.jpg", quality=40)
+    (tmp_path / "b.jpg").write_bytes(encoded(picture(0), "PNG"))
+    rows = scan(tmp_path).set_index("path")
+    assert rows.loc["a.jpg", "jpeg_quality"] == 40
+    assert rows.loc["a.jpg", "suffix_fits"]
+    assert rows["jpeg_quality"].isna().tolist() == [False, True]
+    assert not rows.loc["b.jpg", "suffix_fits"]
+    assert rows.loc["b.jpg", "aspect"] == pytest.approx(160 / 120)
 
 
-def test_in_a_leak_the_closest_is_the_one_in_the_other_split(folder):
-    save(picture(0), folder / "train" / "no_artifacts" / "image_99_0.png")  # even closer, but no leak
-    closest = find_duplicates(scan(folder)).set_index("path")["closest"]
-    assert closest["train/no_artifacts/image_0_0.png"] == "test/no_artifacts/image_8_0.jpg"
-    assert closest["test/no_artifacts/image_8_0.jpg"].startswith("train/")
+def test_colours_and_borders_are_measured(tmp_path):
+    save(Image.new("RGB", (80, 80), (255, 0, 0)), tmp_path / "red.png")
+    save(ImageOps.expand(picture(0, (80, 80)), 10, "white"), tmp_path / "framed.png")
+    save(picture(0, (80, 80)).convert("L").convert("RGB"), tmp_path / "grey.png")
+    rows = scan(tmp_path).set_index("path")
+    assert rows.loc["red.png", ["red", "green", "blue", "saturation", "colour_gap"]].tolist() == [1, 0, 0, 1, 1]
+    assert rows.loc["red.png", "brightness"] == pytest.approx(0.241**0.5)
+    assert rows.loc["framed.png", "border"] == pytest.approx(0.2)
+    assert rows.loc["grey.png", ["border", "colour_gap"]].tolist() == [0, 0]
 
 
-def test_groups_for_a_split_keep_the_order_of_the_paths(folder):
-    paths = [
-        folder / "test/artifacts/image_10_1.png",  # broken: alone
-        folder / "test/no_artifacts/image_8_0.jpg",
-        folder / "train/no_artifacts/image_3_0.png",
-        folder / "train/no_artifacts/image_0_0.png",
-    ]
-    groups = near_duplicate_groups(paths)
-    assert list(groups) == [0, 1, 2, 1]
-    assert list(groups.index) == [path.as_posix() for path in paths]
-    table = scan(folder)
-    by_path = near_duplicate_groups(table)
-    assert list(by_path.index) == list(table["path"])
-    assert by_path["test/artifacts/image_9_1.png"] == by_path["train/no_artifacts/image_1_0.png"]
-    assert by_path.nunique() == len(table) - 2
+def test_hashes_are_those_of_imagehash_for_every_turn(tmp_path):
+    image = picture(3, (200, 200))
+    row = scan(save(image, tmp_path / "a.png").parent).iloc[0]
+    assert row["phash"] == str(imagehash.phash(image.convert("L")))
+    way = Image.Transpose
+    turns = [way.FLIP_LEFT_RIGHT, way.FLIP_TOP_BOTTOM, way.ROTATE_180, way.TRANSPOSE]
+    for text, turn in zip(row["turned_phashes"].split(), turns, strict=False):
+        assert imagehash.hex_to_hash(text) - imagehash.phash(image.convert("L").transpose(turn)) <= 2
+    assert len(set(row["turned_phashes"].split())) == 7
 
 
-def test_many_hashes_are_compared_in_blocks(tmp_path):
-    rng = np.random.default_rng(0)
-    hashes = [f"{value:016x}" for value in rng.integers(0, 2**63, 5000)]
-    row = scan(save(picture(0), tmp_path / "a.png").parent)
-    table = row.loc[[0] * 5000].assign(phash=hashes, dhash=hashes[::-1])
-    table.iloc[4999] = table.iloc[17]  # in blocks far apart
-    start = time.process_time()  # what other programs take does not count
-    components = _components(table, 12)
-    assert time.process_time() - start < 5  # about 0.1 s on an idle core
-    assert components[17] == components[4999]
-    assert len(np.unique(components)) == 4999
+def test_a_stopped_scan_goes_on_and_redoes_what_changed(folder, tmp_path, monkeypatch):
+    table = tmp_path / "out" / "table.parquet"
+    monkeypatch.setattr(scanning, "PART_ROWS", 3)
+    measured = []
+
+    def measure_some(path, root, changed):
+        measured.append(path.name)
+        if stop and len(measured) == 8:
+            raise KeyboardInterrupt
+        return measure(path, root, changed)
+
+    monkeypatch.setattr(scanning, "measure", measure_some)
+    stop = True
+    with pytest.raises(KeyboardInterrupt):
+        scan(folder, table=table, workers=1)
+    assert not table.exists()
+    stop, done = False, len(list(table.parent.glob("*.part"))) * 3
+    assert done == 6
+    measured.clear()
+    complete = scan(folder, table=table, workers=1)
+    assert len(measured) == 11 - done
+    assert complete.equals(scan(folder))
+    assert [file.name for file in table.parent.iterdir()] == ["table.parquet"]
+    measured.clear()
+    save(picture(77), folder / "train" / "no_artifacts" / "image_3_0.png")
+    (folder / "train" / "no_artifacts" / "image_4_0.png").unlink()
+    again = scan(folder, table=table)
+    assert measured == ["image_3_0.png"]
+    assert len(again) == 10
+    assert again.equals(scan(folder))
+
+
+def test_a_table_that_is_none_is_named(folder, tmp_path):
+    (tmp_path / "table.parquet").write_text("nonsense")
+    with pytest.raises(ValueError, match=r"table.parquet.*remove it"):
+        scan(folder, table=tmp_path / "table.parquet")
+
+
+def test_hostile_files_are_rows_and_stop_nothing(tmp_path):
+    save(picture(0), tmp_path / "good.png")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "cut.png").write_bytes(encoded(picture(1), "PNG")[:500])
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    strange = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
+    Path(strange).write_bytes(encoded(picture(2), "PNG"))
+    rows = scan(tmp_path, table=tmp_path / "table.parquet")
+    assert dict(zip(rows["path"], rows["readable"], strict=True)) == {
+        "good.png": True,
+        "empty.png": False,
+        "cut.png": False,
+        "dangling.jpg": False,
+        "pipe.png": False,
+        "caf?.png": False,
+    }
+    assert (rows.loc[~rows["readable"], "reason"] != "").all()
+    assert len(scan(tmp_path, table=tmp_path / "table.parquet")) == 6
+
+
+def test_single_files_keep_the_order_given(folder):
+    paths = [folder / "train/artifacts/image_6_1.png", folder / "test/artifacts/image_10_1.png"]
+    rows = scan_files(paths)
+    assert rows["path"].tolist() == [path.as_posix() for path in paths]
+    assert rows["readable"].tolist() == [True, False]
