@@ -68,7 +68,7 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
     for start, block in _blocks(thumbnails, side):
         stop = start + len(block)
         for number, (rows, columns) in enumerate(maps):
-            waves = rows @ block @ columns.T
+            waves = (rows @ block @ columns.T).astype(np.float32, copy=False)
             if number == 0:
                 whole[start:stop] = waves
             turns[start:stop, number] = upright = _upright(_unit(waves))
@@ -90,11 +90,11 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
     queries = np.empty((len(asking), flat.shape[1]), np.float32)
     for way in range(8):
         queries[ways == way] = _unit(_turned(whole[asking[ways == way]], way))
-    close = np.argsort(-(queries @ centres.T), axis=1)[:, :_PROBES]
+    closest_lists = np.argsort(-(queries @ centres.T), axis=1)[:, :_PROBES]
     found = []
     for number in range(n_lists):
         members = order[bounds[number] : bounds[number + 1]]
-        rows = np.flatnonzero((close == number).any(axis=1))
+        rows = np.flatnonzero((closest_lists == number).any(axis=1))
         listed = flat[members].astype(np.float32).T
         for start in range(0, len(rows), 512):
             part = rows[start : start + 512]
@@ -130,12 +130,13 @@ def compare(one: Array, other: Array, frame: Frame, way: int) -> float:
     agreement = _agreement(target, _warp(other, matrix))
     if agreement > 0.99:
         return agreement
+    everywhere = np.full(target.shape, 255, np.uint8)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
     try:
-        _, matrix = cv2.findTransformECC(target, other, matrix, cv2.MOTION_AFFINE, stop, None, 3)
+        _, found = cv2.findTransformECC(target, other, matrix, cv2.MOTION_AFFINE, stop, everywhere, 3)
     except cv2.error:  # it found no way to align them
         return agreement
-    return max(agreement, _agreement(target, _warp(other, matrix)))
+    return max(agreement, _agreement(target, _warp(other, np.asarray(found, np.float32))))
 
 
 def turn_back(picture: Array, way: int) -> Array:
@@ -189,7 +190,8 @@ def _probes(whole: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
         signs = np.where(way & 1, -across, across), np.where(way & 2, -down, down)
         wanted[:, way] = (signs[0] > -_AMBIGUOUS) & (signs[1] > -_AMBIGUOUS)
         wanted[:, way] &= (gap if way >= 4 else -gap) > -_AMBIGUOUS
-    return np.nonzero(wanted)
+    asking, ways = np.nonzero(wanted)
+    return asking.astype(np.int64), ways.astype(np.int64)
 
 
 def _best_of(
@@ -243,12 +245,16 @@ _RELATIVE = _relative_turns()
 
 def _warp(picture: Array, matrix: Array) -> Array:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(picture, matrix, picture.shape, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
 
 
 def _agreement(one: Array, other: Array) -> float:
     margin = len(one) // 32
-    one, other = (cv2.GaussianBlur(side, (0, 0), 1.0)[margin:-margin, margin:-margin] for side in (one, other))
+    one, other = (
+        np.asarray(cv2.GaussianBlur(side, (0, 0), 1.0), np.float32)[margin:-margin, margin:-margin]
+        for side in (one, other)
+    )
     details = [side - cv2.GaussianBlur(side, (0, 0), 3) for side in (one, other)]
     product = np.sqrt((details[0] ** 2).sum() * (details[1] ** 2).sum()) + _NOISE
     if (details[0] * details[1]).sum() < _MIN_DETAIL * product:

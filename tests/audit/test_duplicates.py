@@ -32,7 +32,7 @@ def jpeg_40(image):
 
 def captioned(image):
     image = image.copy()
-    ImageDraw.Draw(image).rectangle((20, 190, 200, 225), fill="white")
+    ImageDraw.Draw(image).rectangle((20, 200, 120, 220), fill="white")
     return image
 
 

@@ -55,7 +55,7 @@ def test_most_flipped_labels_are_among_the_most_suspicious(seed):
     rng = np.random.default_rng(seed)
     truth = (rng.random(600) < 0.1).astype(int)
     embeddings = rng.normal(size=(600, 20)).astype(np.float32)
-    embeddings[:, 0] += 3 * truth
+    embeddings[:, :10] += 1.5 * truth[:, None]
     flipped = rng.permutation(600)[:30]
     labels = truth.copy()
     labels[flipped] = 1 - labels[flipped]
@@ -72,7 +72,7 @@ def test_no_group_judges_itself():
     labels = rng.integers(0, 2, 40)[groups]  # only who is on it tells the label
     probability = find_label_errors(people[groups], labels, groups)["probability"]
     assert roc_auc_score(labels, probability) < 0.75
-    assert roc_auc_score(labels, find_label_errors(people[groups], labels)["probability"]) > 0.95
+    assert roc_auc_score(labels, find_label_errors(people[groups], labels)["probability"]) > 0.9
 
 
 def test_label_errors_need_two_groups_of_each_class():
