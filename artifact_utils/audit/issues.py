@@ -55,7 +55,7 @@ def find_issues(table: pd.DataFrame, duplicates: pd.DataFrame | None = None) -> 
         "bright": 1 - table["brightness_p5"],
         "blurry": _sharpness_score(table),
         "low_information": (table["entropy"] / _ENTROPY).clip(upper=1),
-        "odd_size": _size_score(np.sqrt(table["width"].astype(float) * table["height"].astype(float))),
+        "odd_size": _size_score((table["width"].astype(float) * table["height"].astype(float)) ** 0.5),
         "odd_aspect": np.minimum(aspect, 1 / aspect),
         "grayscale": table["colour_gap"],
     }
@@ -73,8 +73,8 @@ def find_issues(table: pd.DataFrame, duplicates: pd.DataFrame | None = None) -> 
 
 
 def _sharpness_score(table: pd.DataFrame) -> pd.Series:
-    edges = 1 - np.exp(-table["edges"] / _EDGES)
-    peaks = 1 - np.exp(-table["histogram_spread"] / _SPREAD)
+    edges = 1 - (-table["edges"] / _EDGES).map(np.exp)
+    peaks = 1 - (-table["histogram_spread"] / _SPREAD).map(np.exp)
     return (edges + peaks.where(peaks > _MIN_SPREAD, 0.0)).clip(upper=1)
 
 

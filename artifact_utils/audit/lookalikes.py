@@ -25,7 +25,7 @@ _AMBIGUOUS = 0.15  # a frequency this weak may have the other sign in a crop
 _CROPS_PER_LIST, _MAX_LISTS, _PROBES = 3000, 1024, 8
 _BLOCK = 4096  # pictures described at once
 _WINDOW = 11 / 64  # side of a neighbourhood, of the side of the thumbnail
-_MIN_DETAIL = 0.85  # correlation of the details over the whole frame
+_MIN_DETAIL = 0.5  # correlation of the details over the whole frame
 _NOISE = 4.0  # variance in grey levels that means nothing: flat neighbourhoods agree
 
 Frame = tuple[float, float, float, float]
@@ -94,10 +94,10 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
     found = []
     for number in range(n_lists):
         members = order[bounds[number] : bounds[number + 1]]
-        rows = np.flatnonzero((closest_lists == number).any(axis=1))
+        askers = np.flatnonzero((closest_lists == number).any(axis=1))
         listed = flat[members].astype(np.float32).T
-        for start in range(0, len(rows), 512):
-            part = rows[start : start + 512]
+        for start in range(0, len(askers), 512):
+            part = askers[start : start + 512]
             cosines = queries[part] @ listed
             cosines[asking[part][:, None] == members // len(FRAMES)] = -1  # itself
             found.append(_best_of(cosines, asking[part], ways[part], members, turns.reshape(-1)))

@@ -169,7 +169,7 @@ def _measure_pixels(image: Image.Image) -> dict[str, Any]:
         "sharpness": float(cv2.Laplacian(grey, cv2.CV_32F).var()),
         "edges": float(ImageStat.Stat(coarse.filter(ImageFilter.FIND_EDGES)).stddev[0]),
         "histogram_spread": float(np.std(coarse.histogram())),
-        "saturation": float(cv2.mean(cv2.divide(gap, cv2.max(high, 1), dtype=cv2.CV_32F))[0]),
+        "saturation": float(cv2.mean(cv2.divide(gap, np.maximum(high, 1), dtype=cv2.CV_32F))[0]),
         "entropy": float(image.entropy()),
         "colour_gap": _quantile(gap.astype(np.float32), 0.99),
         "red": float(means[0]),

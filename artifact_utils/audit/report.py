@@ -66,8 +66,8 @@ def _issues(folder: Path, findings: Findings) -> Iterable[str]:
 def _pairs(folder: Path, leaks: pd.DataFrame) -> str:
     pairs = [
         "<div class=pair>"
-        + _figure(folder, row.path, row.split)
-        + _figure(folder, row.other, f"{row.other_split}, similarity {row.similarity:.3f}")
+        + _figure(folder, str(row.path), str(row.split))
+        + _figure(folder, str(row.other), f"{row.other_split}, similarity {row.similarity:.3f}")
         + "</div>"
         for row in leaks.head(_SHOWN).itertuples()
     ]
@@ -78,7 +78,7 @@ def _groups(folder: Path, duplicates: pd.DataFrame) -> Iterable[str]:
     yield f"<p>{duplicates['group'].nunique()} groups, {len(duplicates)} pictures</p>"
     for _, members in list(duplicates.groupby("group"))[:_SHOWN]:
         figures = (
-            _figure(folder, row.path, f"{row.kind} {row.similarity:.3f}") for row in members.head(8).itertuples()
+            _figure(folder, str(row.path), f"{row.kind} {row.similarity:.3f}") for row in members.head(8).itertuples()
         )
         yield "<div class=pair>" + "".join(figures) + "</div>"
 
@@ -98,7 +98,7 @@ def _labels(folder: Path, findings: Findings) -> str:
         return "<p>not looked for: too few pictures of two classes</p>"
     suspicious = errors.sort_values("rank").head(_SHOWN)
     figures = (
-        _figure(folder, row.path, f"labelled {row.class_name}, probability of an artifact {row.probability:.2f}")
+        _figure(folder, str(row.path), f"labelled {row.class_name}, probability of an artifact {row.probability:.2f}")
         for row in suspicious.itertuples()
     )
     return f"<p>{errors['is_label_error'].sum()} labels look wrong; the most suspicious first</p>" + "".join(figures)

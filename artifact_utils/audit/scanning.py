@@ -66,7 +66,7 @@ def scan(folder: str | Path, *, table: str | Path | None = None, workers: int | 
     known = known[(known["path"].map(changed) == known["changed_ns"]).to_numpy(dtype=bool)]
     held = set(known["path"])
     todo = [file for file in files if file.relative_to(root).as_posix() not in held]
-    chunks = [_typed(known.to_dict("records"))] if len(known) else []
+    chunks = [known] if len(known) else []
     rows = measure_all(todo, root, workers)
     while part := [row for _, row in zip(range(PART_ROWS), rows, strict=False)]:
         chunks.append(_typed(part))
