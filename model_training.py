@@ -4,7 +4,13 @@
     python model_training.py --data dataset --arch vgg19  # the final VGG-19, whatever the machine
     python model_training.py --arch resnet18 --epochs 5 --lr 3e-4 --seed 1 --out runs/resnet18-short
     python model_training.py --resume                     # continue the newest run after Ctrl-C or a crash
+    torchrun --standalone --nproc_per_node=2 model_training.py   # two GPUs, or two processes on CPUs, as one
 
+Over several machines, which share the data folder, the same command on each; HOST is the first of them:
+
+    torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 model_training.py
+
+--batch-size is that of each process: N processes learn what one with N times the batch does.
 The run folder, runs/ARCH unless --out names another, gets the weights, metrics.json, the curves, and the probability
 of every test picture in predictions.csv.
 """
@@ -14,6 +20,7 @@ import sys
 import torch
 import tyro
 
+from artifact_utils import distributed
 from artifact_utils.config import ConfigError, TrainConfig
 from artifact_utils.datasets import DataError
 from artifact_utils.demo_data import DemoDataError, ensure_dataset
@@ -26,11 +33,15 @@ from artifact_utils.training import report, train
 def main() -> int:
     config = tyro.cli(TrainConfig, description=__doc__)
     try:
+        distributed.join()
         if not config.resume:
-            ensure_dataset(config.data)
-        print(report(train(config)))
+            distributed.on_rank_0(lambda: ensure_dataset(config.data))
+        run = train(config)
+        if distributed.rank() == 0:
+            print(report(run))
     except TrainingInterrupted as stop:
-        print(f"\n{stop}")
+        if distributed.rank() == 0:
+            print(f"\n{stop}")
         return 130
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on with what is already done", file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 
+from artifact_utils.metrics import ThresholdRule
 from artifact_utils.models import BACKBONES, Weights, WeightsError, pretrained_state
 from artifact_utils.transforms import Augment
 
@@ -21,6 +22,9 @@ Arch = Literal[
     "convnext_tiny",
     "vit_b_16",
 ]
+
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,17 @@ class TrainConfig:
     epochs: int | None = None
     """Passes over the training set. 0 evaluates the untrained model."""
     batch_size: int | None = None
-    """Pictures in a training step."""
+    """Pictures in a batch, of each process if there are several."""
+    accumulate: int = 1
+    """Batches whose gradients make one step: N of size B take the memory of one and teach about as much as one of N * B
+    (batch norms still see B)."""
     lr: float | None = None
     """Peak learning rate of AdamW, reached after the warm-up; a cosine then takes it down to 1% of that."""
     warmup_epochs: float = 0.5
     """Length of the linear warm-up."""
+    layer_decay: float = 1.0
+    """Learning rate of a stage of the backbone as a share of that of the stage after it: below 1, the nearer to the
+    input the less it moves from its first weights (arXiv 2106.08254)."""
     weight_decay: float = 0.01
     """Decoupled weight decay; 0 makes it plain Adam."""
     clip_norm: float = 1.0
@@ -60,6 +70,14 @@ class TrainConfig:
     """Focusing exponent of the focal loss; 0 makes it cross-entropy."""
     focal_alpha: float | None = None
     """Weight of the artifact class in [0, 1], the clean class gets the rest. None: both weigh 1."""
+    label_smoothing: float = 0.0
+    """How far the labels are moved towards 0.5: 0.1 teaches 0.05 and 0.95."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution by which pictures are blended in pairs (arXiv 1710.09412). 0: none."""
+    cutmix: float = 0.0
+    """The same for pasting a rectangle of one into the other (arXiv 1905.04899); with both, a coin decides by batch."""
+    ema: float = 0.0
+    """Decay of the running average of the weights that is evaluated and kept in place of the last ones. 0: none."""
     artifact_fraction: float | None = 0.5
     """Share of artifacts among the training draws, by oversampling. None: as many as there are."""
     synthetic_fraction: float = 0.7
@@ -77,14 +95,28 @@ class TrainConfig:
     """Augmentation of the training pictures."""
     validation_fraction: float = 0.2
     """Share of the training people held out to choose the epoch and the threshold, if there is no val/ folder."""
+    threshold_for: str = "macro_f1"
+    """What the threshold is chosen for on validation: macro_f1; cost=5 (a missed artifact costs as much as five false
+    alarms); recall=0.95 (at least, with as few false alarms as can be); false_alarms=0.01 (at most, with as much recall
+    as can be)."""
     patience: int = 10
     """Epochs without a better validation macro-F1 until training stops early."""
     seed: int = 0
     """Of the split, the new weights, the order and the augmentation."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
+    precision: Precision = "auto"
+    """Of the arithmetic in training. auto: bf16 or fp16 where the GPU has units for it, bf16 where the CPU has (AMX)
+    and the network is one of dense convolutions, fp32 elsewhere. Evaluation on a CPU is always fp32."""
+    compile: bool = False
+    """Compile the network: some minutes at the start for faster steps, worth it in runs of hours."""
     workers: int | None = None
-    """Processes that augment. Default: the cores but one, at most 8."""
+    """Processes that augment. Default: the cores but one, at most 16."""
+    cache: Path | None = None
+    """Folder of the pictures decoded to the training size. Default: .cache in the data folder; it can be deleted."""
+    cache_gb: float = 20.0
+    """What that folder may hold. 0: nothing; pictures are kept in memory if they fit into 2 GB, else decoded at each
+    use."""
     skip_broken: bool = False
     """Go on without the pictures that cannot be read, instead of stopping before the run starts."""
 
@@ -124,13 +156,20 @@ def resolve(config: TrainConfig) -> TrainConfig:
     arch = resolve_arch(device, config.weights) if config.arch == "auto" else config.arch
     if arch not in BACKBONES:
         raise ConfigError(f"unknown architecture {arch!r}: choose auto or one of {', '.join(BACKBONES)}")
-    workers = max((os.cpu_count() or 1) - 1, 0) if config.workers is None else config.workers
+    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of this process
+    workers = min(max(cores - 1, 0), 16) if config.workers is None else config.workers
     preset = {name: value for name, value in PRESETS[arch].items() if getattr(config, name) is None}
-    config = replace(config, device=device, arch=arch, workers=min(workers, 8), **preset)
+    config = replace(config, device=device, arch=arch, workers=workers, **preset)
+    if config.cache is None:
+        config = replace(config, cache=config.data / ".cache")
     if config.eval_size is None:
         config = replace(config, eval_size=config.image_size)
     if arch == "vit_b_16" and config.eval_size != config.image_size:
         raise ConfigError(f"--eval-size {config.eval_size}: vit_b_16 reads one size only, {config.image_size} here")
+    try:
+        ThresholdRule.parse(config.threshold_for)
+    except ValueError as error:
+        raise ConfigError(f"--threshold-for: {error}") from error
     for name, low, high in RANGES:
         value = getattr(config, name)
         if value is not None and not low <= value <= high:
@@ -145,7 +184,14 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("eval_size", 32, 1024),
     ("epochs", 0, 10_000),
     ("batch_size", 2, 4096),  # batch norm cannot learn from one picture
+    ("accumulate", 1, 4096),
     ("lr", 1e-8, 10.0),
+    ("layer_decay", 0.01, 1.0),
+    ("label_smoothing", 0.0, 0.9),
+    ("mixup", 0.0, 100.0),
+    ("cutmix", 0.0, 100.0),
+    ("ema", 0.0, 0.99999),
+    ("cache_gb", 0.0, 1e6),
     ("warmup_epochs", 0.0, 1000.0),
     ("weight_decay", 0.0, 10.0),
     ("clip_norm", 1e-6, 1e6),
@@ -160,6 +206,26 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**31 - 1),
     ("workers", 0, 64),
 )
+
+
+BF16_ON_CPU = ("vgg19", "resnet18", "resnet50", "convnext_tiny", "vit_b_16")
+"""Networks of dense convolutions and matrix products, which is what AMX multiplies; depthwise ones wait for memory."""
+
+
+def training_dtype(arch: str, device: torch.device, precision: Precision) -> torch.dtype | None:
+    """Type for mixed precision in training, None for fp32; the same on every machine of a kind, whatever else runs."""
+    if precision != "auto":
+        return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if device.type == "cpu":
+        return torch.bfloat16 if arch in BF16_ON_CPU and torch.cpu._is_amx_tile_supported() else None
+    return amp_dtype(device)
+
+
+def amp_dtype(device: torch.device) -> torch.dtype | None:
+    """Type for mixed precision: bf16 where the GPU computes in it, fp16 on older ones, None (fp32) elsewhere."""
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
 def resolve_device(name: str) -> str:

@@ -1,12 +1,9 @@
 """Labelled portraits as tensors: reading the folders, splitting by person, balancing the classes, batching."""
 
-import os
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,18 +11,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-from tqdm.auto import tqdm
 
+from artifact_utils.cache import Squares, decode_squares
 from artifact_utils.faces import find_shares
 from artifact_utils.files import read_csv
-from artifact_utils.images import IMAGE_SUFFIXES, ImageError, load_image
+from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
 from artifact_utils.losses import UNKNOWN
-from artifact_utils.synthesis import FACE_COLUMNS, KINDS, Face, harmless_edit, inject
-from artifact_utils.transforms import to_square
-
-CACHE_BYTES = 2 * 1024**3  # decoded pictures kept in memory; a larger set is decoded again every epoch
-QUEUE_LENGTH = 64  # pictures decoded ahead of the consumer
+from artifact_utils.synthesis import FACE_COLUMNS, Face, harmless_edit, inject
 
 
 class DataError(ValueError):
@@ -37,9 +30,9 @@ class Portrait:
     """One labelled file.
 
     ``group`` is the person (or the prompt family) it shows; ``face`` holds the points of ``synthesis.Face`` as ten
-    numbers, x and y as shares of the width and the height; ``kind`` is the kind of its artifact. All three are empty
-    where nobody said. ``made`` is the seed of an artifact that the picture is given when it is opened, None for the
-    picture as it is.
+    numbers, x and y as shares of the width and the height; ``kind`` is the kind of its artifact, ``strength`` how gross
+    it is, from 0 to 1, and ``mask`` a picture that is white where it is. All are empty where nobody said. ``made`` is
+    the seed of an artifact that the picture is given when it is opened, None for the picture as it is.
     """
 
     path: Path
@@ -48,6 +41,8 @@ class Portrait:
     face: tuple[float, ...] = ()
     kind: str = ""
     made: int | None = None
+    strength: float | None = None
+    mask: Path | None = None
 
 
 def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> list[Portrait]:
@@ -55,7 +50,8 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
 
     The label comes from the folder's name, never from its place in the alphabet. Groups come from
     ``root/manifest.csv``, which ``organize_dataset.py`` writes. Where somebody said more, the place of the face comes
-    from ``root/faces.csv`` and the kind of the artifact from ``root/artifacts.csv``, so that made ones can be alike.
+    from ``root/faces.csv`` and the kind of the artifact from ``root/artifacts.csv`` (``path,kind``), so that made ones
+    can be alike; its columns ``strength`` and ``mask`` (a path below ``root``) may say more.
 
     Args:
         root: a folder made by ``organize_dataset.py``.
@@ -63,11 +59,11 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
         need_artifacts: whether their absence is an error.
 
     Raises:
-        DataError: a folder is missing, or a class is empty.
+        DataError: a folder is missing, a class is empty, or one of the tables cannot be read.
     """
     groups = {row["path"]: row["group"] for row in read_csv(root / "manifest.csv", ("path", "group"))}
     faces = read_faces(root / "faces.csv")
-    kinds = {row["path"]: row["kind"] for row in read_csv(root / "artifacts.csv", ("path", "kind"))}
+    artifacts = read_artifacts(root)
     portraits = []
     for label, class_name in enumerate(CLASS_NAMES):
         folder = root / split / class_name
@@ -84,8 +80,29 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
             )
         for file in files:
             name = file.relative_to(root).as_posix()
-            portraits.append(Portrait(file, label, groups.get(name, ""), faces.get(name, ()), kinds.get(name, "")))
+            portrait = Portrait(file, label, groups.get(name, ""), faces.get(name, ()))
+            portraits.append(replace(portrait, **artifacts.get(name, {})))
     return portraits
+
+
+def read_artifacts(root: Path) -> dict[str, dict[str, Any]]:
+    """What ``root/artifacts.csv`` says of each artifact, by path: its ``kind``, ``strength`` and ``mask``.
+
+    Raises:
+        DataError: a strength is not a number.
+    """
+    file = root / "artifacts.csv"
+    try:
+        return {
+            row["path"]: {
+                "kind": row["kind"],
+                "strength": float(row["strength"]) if row["strength"] else None,
+                "mask": root / row["mask"] if row["mask"] else None,
+            }
+            for row in read_csv(file, ("path", "kind"), optional=("strength", "mask"))
+        }
+    except ValueError as error:
+        raise DataError(f"{file} cannot be read ({error}): correct it, or remove it") from error
 
 
 def read_faces(file: Path) -> dict[str, tuple[float, ...]]:
@@ -123,8 +140,9 @@ class Draw:
 class Sample(NamedTuple):
     """A portrait as the model sees it; in a batch everything has one dimension more.
 
-    ``image`` is float32 (3, S, S), ``target`` int64, 1 for artifact, ``mask`` uint8 (1, S, S): 1 where the artifact is,
-    0 where none is, all ``losses.UNKNOWN`` for an artifact that somebody labelled without saying where it is.
+    ``image`` is (3, S, S) as the transform leaves it, ``target`` int64, 1 for artifact, ``mask`` uint8 (1, S, S): 1
+    where the artifact is, 0 where none is, all ``losses.UNKNOWN`` for an artifact that somebody labelled without saying
+    where it is.
     """
 
     image: Tensor
@@ -135,16 +153,15 @@ class Sample(NamedTuple):
 class ArtifactDataset(Dataset[Sample]):
     """Portraits, their labels and masks: artifact is 1 whatever the folders are called or sorted like.
 
-    Every file is decoded once, when the data set is made. Broken ones are set aside in ``rejected``; the others are
-    kept in memory as uint8 as long as the whole set fits into ``CACHE_BYTES``.
+    Every file is decoded once, see ``decode_squares``. Broken ones are set aside in ``rejected``.
 
     Args:
         portraits: what ``list_portraits``, ``split_by_group`` or ``with_made_artifacts`` gave.
         image_size: side of the square tensors in pixels.
-        transform: from uint8 (3, image_size, image_size) to the float tensor that the model reads.
-        progress: label of the progress bar, None for no bar.
+        transform: of uint8 (3, image_size, image_size), and of a mask with it.
+        squares: the pictures, decoded already; None decodes them now, into memory.
         find_faces: look for the face, once, where nobody said where it is: made artifacts then sit on it.
-        kinds: of the artifacts that are made.
+        kinds: of the artifacts that are made, by default all.
         harmless_fraction: share of the clean draws that are edited without a fault, so that "edited" teaches nothing.
     """
 
@@ -154,29 +171,23 @@ class ArtifactDataset(Dataset[Sample]):
         image_size: int,
         transform: v2.Transform,
         *,
-        progress: str | None = None,
+        squares: Squares | None = None,
         find_faces: bool = False,
-        kinds: Collection[str] = KINDS,
+        kinds: Collection[str] | None = None,
         harmless_fraction: float = 0.0,
     ) -> None:
         self.image_size, self.transform = image_size, transform
         self.kinds, self.harmless_fraction = kinds, harmless_fraction
+        self.squares = squares or decode_squares([portrait.path for portrait in portraits], image_size)
         self.portraits: list[Portrait] = []
         self.rejected: list[ImageError] = []
-        shape = (len(portraits), 3, image_size, image_size)
-        pixels = torch.empty(shape, dtype=torch.uint8) if np.prod(shape) <= CACHE_BYTES else None
-        decoded = decode_stream((portrait.path for portrait in portraits), image_size)
-        bar = decoded if progress is None else tqdm(decoded, progress, len(portraits), unit="img")
-        for portrait, (_, tensor) in zip(portraits, bar, strict=True):
-            if isinstance(tensor, ImageError):
-                self.rejected.append(tensor)
+        for portrait in portraits:
+            if portrait.path in self.squares.errors:
+                self.rejected.append(self.squares.errors[portrait.path])
                 continue
-            if pixels is not None:
-                pixels[len(self.portraits)] = tensor
             if find_faces and not portrait.face:
-                portrait = replace(portrait, face=find_shares(tensor.permute(1, 2, 0).numpy()))
+                portrait = replace(portrait, face=find_shares(self.squares[portrait.path].permute(1, 2, 0).numpy()))
             self.portraits.append(portrait)
-        self.pixels = None if pixels is None else pixels[: len(self.portraits)]
         self.targets = torch.tensor([portrait.label for portrait in self.portraits], dtype=torch.int64)
 
     def __len__(self) -> int:
@@ -198,8 +209,7 @@ class ArtifactDataset(Dataset[Sample]):
 
     def _open(self, index: int, made: int | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """A square picture, its label and its mask, with an artifact made by the seed ``made`` if there is one."""
-        pixels, path = self.pixels, self.portraits[index].path
-        square = pixels[index] if pixels is not None else decode(path, self.image_size)
+        square = self.squares[self.portraits[index].path]
         if made is None:
             return square, self.targets[index], None
         rng, face = np.random.default_rng(made), self._face(index)
@@ -217,43 +227,3 @@ class ArtifactDataset(Dataset[Sample]):
             return Sample(image.as_subclass(Tensor), target, moved.as_subclass(Tensor))
         shape, value = (1, self.image_size, self.image_size), UNKNOWN if target == ARTIFACT else 0
         return Sample(self.transform(square), target, torch.full(shape, value, dtype=torch.uint8))
-
-
-def decode(path: Path, image_size: int) -> Tensor:
-    """Open a picture as a square uint8 tensor (3, image_size, image_size).
-
-    Raises:
-        ImageError: the file is not a whole picture; the message names it.
-    """
-    return to_square(load_image(path, min_side=image_size), image_size)
-
-
-def decode_stream(
-    paths: Iterable[Path], image_size: int, *, workers: int | None = None
-) -> Iterator[tuple[Path, Tensor | ImageError]]:
-    """Decode files ahead of the consumer, in order; memory does not grow with the number of files.
-
-    Args:
-        paths: any number of files, read lazily.
-        image_size: side of the squares in pixels.
-        workers: threads, by default one a core: PIL decodes and resizes outside the interpreter lock.
-
-    Yields:
-        Each path with its uint8 tensor (3, image_size, image_size), or with the error that says what is wrong with it.
-    """
-
-    def attempt(path: Path) -> Tensor | ImageError:
-        try:
-            return decode(path, image_size)
-        except ImageError as error:
-            return error
-
-    pending: deque[tuple[Path, Future[Tensor | ImageError]]] = deque()
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for path in paths:
-            pending.append((path, pool.submit(attempt, path)))
-            if len(pending) == QUEUE_LENGTH:
-                path, future = pending.popleft()
-                yield path, future.result()
-        for path, future in pending:
-            yield path, future.result()

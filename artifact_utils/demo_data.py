@@ -179,16 +179,35 @@ def ensure_dataset(data: Path) -> None:
     build_demo_dataset(raw)
     todo = plan(raw, partial)
     apply(todo)
-    places = {Path(entry.source).relative_to(raw.resolve()).as_posix(): entry.path for entry in todo.entries}
-    faces = read_csv(raw / "faces.csv", ("path", *FACE_COLUMNS))
-    rows = [(places[row.pop("path")], *row.values()) for row in faces]
-    write_csv(partial / "faces.csv", ("path", *FACE_COLUMNS), rows)
-    kinds = read_csv(raw / "artifacts.csv", ("file", "kind"))
-    write_csv(partial / "artifacts.csv", ("path", "kind"), [(places[row["file"]], row["kind"]) for row in kinds])
+    carry_annotations(raw, partial)
     partial.rename(data)
     counts = Counter((entry.split, CLASS_NAMES[entry.label]) for entry in todo.entries)
     listing = ", ".join(f"{split}/{name} {n:,}" for (split, name), n in sorted(counts.items()))
     print(f"organised into {data}/: {listing}; {len(todo.rejected)} rejected")
+
+
+def carry_annotations(raw: Path, data: Path) -> None:
+    """Take along what a demo set says of its faces and artifacts, masks included, into its organised folder.
+
+    Args:
+        raw: a folder of ``build_demo_dataset``, such as ``test_data``; what it does not say is left out.
+        data: the folder that it was organised into.
+    """
+    sources = {row["source"]: row["path"] for row in read_csv(data / "manifest.csv", ("path", "source"))}
+    places = {Path(source).relative_to(raw.resolve()).as_posix(): path for source, path in sources.items()}
+    faces = [(places[row.pop("path")], *row.values()) for row in read_csv(raw / "faces.csv", ("path", *FACE_COLUMNS))]
+    rows = []
+    for row in read_csv(raw / "artifacts.csv", ("file", "kind", "strength", "mask")):
+        mask = f".{row['mask']}"  # hidden: whatever else lies in a data set is taken for a portrait
+        (data / mask).parent.mkdir(parents=True, exist_ok=True)
+        _write(data / mask, (raw / row["mask"]).read_bytes())
+        rows.append((places[row["file"]], row["kind"], row["strength"], mask))
+    for name, columns, table in (
+        ("faces.csv", ("path", *FACE_COLUMNS), faces),
+        ("artifacts.csv", ("path", "kind", "strength", "mask"), rows),
+    ):
+        if table:
+            write_csv(data / name, columns, table)
 
 
 def _check(n_train: int, n_test: int, size: int, artifact_fraction: float, suffix: str) -> None:

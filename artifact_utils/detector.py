@@ -19,8 +19,9 @@ import tyro
 from PIL import Image
 from torch import Tensor
 
-from artifact_utils.config import ConfigError, resolve_device
-from artifact_utils.datasets import Portrait, decode_stream
+from artifact_utils.cache import decode_stream
+from artifact_utils.config import ConfigError, amp_dtype, resolve_device
+from artifact_utils.datasets import Portrait
 from artifact_utils.images import ImageError, load_image
 from artifact_utils.models import (
     ArtifactClassifier,
@@ -30,7 +31,7 @@ from artifact_utils.models import (
     load_checkpoint,
     save_checkpoint,
 )
-from artifact_utils.training import amp_dtype, prediction_rows
+from artifact_utils.training import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.transforms import build_transforms, to_square
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"
@@ -121,10 +122,7 @@ class Detector:
         with torch.inference_mode():
             _, places = self._run(square)
         assert places is not None
-        side = max(image.size)
-        heat = F.interpolate(torch.sigmoid(places).unsqueeze(1), size=(side, side), mode="bilinear")[0, 0].cpu().numpy()
-        left, top = (side - image.width) // 2, (side - image.height) // 2  # the padding of to_square
-        return heat[top : top + image.height, left : left + image.width]
+        return unsquare(torch.sigmoid(places), image.size)
 
     def predict_files(
         self, paths: Iterable[Path], *, batch_size: int = 32
@@ -151,7 +149,8 @@ class Detector:
             batch_size: pictures that the network scores at once.
 
         Returns:
-            ``path``, ``group``, ``target`` (1 is artifact), ``probability`` and ``predicted`` (0 or 1) of each.
+            ``path``, ``group``, ``kind`` and ``strength`` (of the artifact, where somebody said), ``target`` (1 is
+            artifact), ``probability`` and ``predicted`` (0 or 1) of each.
 
         Raises:
             ImageError: one of them cannot be read.
@@ -162,7 +161,7 @@ class Detector:
                 raise answer
             probabilities.append(answer.probability)
         rows = prediction_rows(portraits, probabilities, self.threshold, root)
-        return pd.DataFrame(rows, columns=["path", "group", "target", "probability", "predicted"])
+        return pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
 
     def _predict_decoded(
         self, items: list[tuple[Path, Tensor | ImageError]]
@@ -184,9 +183,10 @@ class Detector:
             squares: (N, 3, S, S) uint8, as ``to_square`` makes them.
 
         Returns:
-            (N,) float32 on the CPU: the probability of an artifact.
+            (N,) float64 on the CPU: the calibrated probability of an artifact, in a precision that keeps the order of
+            those that are nearly certain.
         """
-        return torch.sigmoid(self._run(squares)[0]).cpu()
+        return torch.sigmoid(self._run(squares)[0].cpu().double() / self.info.temperature)
 
     def _run(self, squares: Tensor) -> tuple[Tensor, Tensor | None]:
         device = next(self.model.parameters()).device
@@ -195,6 +195,19 @@ class Detector:
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             logits, places = self.model.locate(images)
         return logits.float(), None if places is None else places.float()
+
+
+def unsquare(heat: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Bring a heat map of what ``to_square`` made back to the picture: (1, h, w) of any size -> (height, width).
+
+    Args:
+        heat: float, over the padded square.
+        size: width and height of the picture in pixels, as PIL has it.
+    """
+    side, (width, height) = max(size), size
+    whole = F.interpolate(heat.unsqueeze(1).float(), size=(side, side), mode="bilinear")[0, 0].cpu().numpy()
+    left, top = (side - width) // 2, (side - height) // 2  # the padding of to_square
+    return whole[top : top + height, left : left + width]
 
 
 def checkpoint_file(run: str | Path) -> Path:

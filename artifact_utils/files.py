@@ -114,15 +114,15 @@ def remove_parts(folders: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep a second run out; the lock is on the folder itself and ends with the process, however it ends."""
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Keep a second run out, or let it wait; the lock is on the folder and ends with the process, however it ends."""
     import fcntl  # not on Windows, where the rest of the package still works
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network drives have no locks
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise FileError(f"another run is at work in {str(folder)!r}: wait for it") from error
         yield
@@ -130,8 +130,11 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Those columns of a CSV file, no rows if there is no file. Names may hold bytes that are not UTF-8."""
+def read_csv(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    """Those columns of a CSV file, no rows if there is no file; optional ones that it lacks are empty.
+
+    Names may hold bytes that are not UTF-8.
+    """
     if not path.is_file():
         return []
     try:
@@ -139,7 +142,7 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             reader = csv.DictReader(file, strict=True)
             if not set(columns) <= set(reader.fieldnames or ()):
                 raise csv.Error(f"its first line is {reader.fieldnames}")
-            return [{column: row[column] or "" for column in columns} for row in reader]
+            return [{column: row.get(column) or "" for column in columns + optional} for row in reader]
     except csv.Error as error:
         raise FileError(f"{str(path)!r} is not a CSV file with the columns {','.join(columns)}: {error}") from error
 

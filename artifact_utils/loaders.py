@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 from tqdm.auto import tqdm
 
 from artifact_utils.audit import near_duplicate_groups
+from artifact_utils.cache import DISK_BYTES, decode_squares
 from artifact_utils.datasets import (
     ArtifactDataset,
     DataError,
@@ -25,7 +27,7 @@ from artifact_utils.datasets import (
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT
 from artifact_utils.synthesis import KINDS
-from artifact_utils.transforms import Augment, build_transforms
+from artifact_utils.transforms import Augment, build_augmentation
 
 
 def split_by_group(
@@ -82,6 +84,10 @@ class EpochSampler(Sampler[Draw]):
         synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures.
         paired: each made artifact comes right after the clean picture that it was made of.
         seed: of the order, the augmentations and the artifacts that are made.
+        batch_size: the draws come to a multiple of this, if it is given; the rest of the epoch is left out, since batch
+            norm cannot learn from a last batch of one.
+        part: with several processes, which of them this is and how many they are: all draw the same epoch, and each
+            takes its stretch of every ``batch_size`` draws.
     """
 
     def __init__(
@@ -92,6 +98,8 @@ class EpochSampler(Sampler[Draw]):
         synthetic_fraction: float = 0.0,
         paired: bool = False,
         seed: int = 0,
+        batch_size: int = 1,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         if artifact_fraction is not None and not 0.0 < artifact_fraction < 1.0:
             raise ValueError(f"artifact fraction {artifact_fraction} is out of range: choose one in (0, 1), or None")
@@ -101,22 +109,26 @@ class EpochSampler(Sampler[Draw]):
             raise ValueError("cannot balance one class: the targets hold only the other")
         self.targets, self.seed = np.asarray(targets), seed
         self.artifact_fraction, self.synthetic_fraction = artifact_fraction, synthetic_fraction
-        self.paired = paired
+        self.paired, self.batch_size, self.part = paired, batch_size, part
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Choose the epoch, and how many of its draws are already done."""
+        """Choose the epoch, and how many of its draws are already done, by all processes together."""
         self.epoch, self.start = epoch, start
 
     def __len__(self) -> int:
-        return len(self.targets) - self.start
+        return (len(self.targets) - self.start) // self.batch_size * self.batch_size // self.part[1]
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng([self.seed, self.epoch])
         draws = self._choose(rng)
         seeds = rng.integers(2**63, size=len(draws))
-        for (index, injected), seed in list(zip(draws, seeds, strict=True))[self.start :]:
-            yield Draw(int(index), int(seed), bool(injected))
+        number, n_parts = self.part
+        share = self.batch_size // n_parts
+        for first in range(self.start, len(draws) - self.batch_size + 1, self.batch_size):
+            for place in range(first + number * share, first + (number + 1) * share):
+                index, injected = draws[place]
+                yield Draw(int(index), int(seeds[place]), bool(injected))
 
     def _choose(self, rng: np.random.Generator) -> np.ndarray:
         """The pictures of the epoch in order, and which of them are given an artifact: (N, 2)."""
@@ -146,7 +158,11 @@ def _cycle(indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Loaders:
-    """Batches of ``Sample``; ``test`` is None where there is no test folder."""
+    """Batches of ``Sample`` with pictures in uint8; ``test`` is None where there is no test folder.
+
+    With several processes each has its part: of every training batch a stretch, of the evaluation batches every so
+    many, so that each is the same as in one process.
+    """
 
     train: DataLoader[Sample]
     validation: DataLoader[Sample]
@@ -158,8 +174,6 @@ def build_loaders(
     *,
     image_size: int,
     eval_size: int | None = None,
-    mean: Sequence[float],
-    std: Sequence[float],
     batch_size: int = 32,
     augment: Augment = "heavy",
     artifact_fraction: float | None = 0.5,
@@ -171,14 +185,17 @@ def build_loaders(
     workers: int = 0,
     pin_memory: bool = False,
     skip_broken: bool = False,
+    cache: Path | None = None,
+    cache_bytes: int = DISK_BYTES,
+    part: tuple[int, int] = (0, 1),
 ) -> Loaders:
     """Read ``root/{train,val,test}`` and batch it; without ``val/``, validation is split off training by person.
 
     Args:
         root: a folder made by ``organize_dataset.py``.
-        image_size, mean, std: what the model reads.
+        image_size: side of the training pictures.
         eval_size: side of the validation and test pictures; by default ``image_size``.
-        batch_size: of training; evaluation takes twice as many, it keeps no gradients.
+        batch_size: of training, in each process; evaluation takes twice as many, it keeps no gradients.
         augment: of training only.
         artifact_fraction, synthetic_fraction, paired: of the training draws, see ``EpochSampler``. Made artifacts are
             of the kinds that ``artifacts.csv`` names for the training pictures, of every kind where it names none. With
@@ -189,6 +206,8 @@ def build_loaders(
         workers: processes that augment; 0 does it in this one.
         pin_memory: for copies to a GPU.
         skip_broken: go on without the pictures that cannot be read instead of stopping.
+        cache, cache_bytes: folder of the decoded pictures and what it may hold, see ``decode_squares``.
+        part: number of this process and how many there are.
 
     Raises:
         DataError: a missing folder, an empty class, groups that cannot be split, or pictures that cannot be read.
@@ -207,16 +226,25 @@ def build_loaders(
             sides[name] = with_made_artifacts(sides[name], seed=seed_of_side)
 
     known = {portrait.kind for portrait in sides["train"]} & set(KINDS)
-    plain = build_transforms(mean, std)
-    augmented = build_transforms(mean, std, augment=augment)
+    sizes = {name: image_size if name == "train" else eval_size or image_size for name in sides}
+    squares = {
+        size: decode_squares(
+            [portrait.path for name, side in sides.items() if sizes[name] == size for portrait in side],
+            size,
+            folder=cache,
+            max_bytes=cache_bytes,
+            progress=f"decode to {size} px" if part[0] == 0 else None,
+        )
+        for size in dict.fromkeys(sizes.values())
+    }
     datasets = {
         name: ArtifactDataset(
             side,
-            image_size if name == "train" else eval_size or image_size,
-            augmented if name == "train" else plain,
-            progress=f"decode {name}",
+            sizes[name],
+            build_augmentation(augment if name == "train" else "none"),
+            squares=squares[sizes[name]],
             find_faces=synthetic_fraction > 0 if name == "train" else any(p.made is not None for p in side),
-            kinds=known or KINDS,
+            kinds=known or None,
             harmless_fraction=harmless_fraction if name == "train" else 0.0,
         )
         for name, side in sides.items()
@@ -226,27 +254,36 @@ def build_loaders(
         if not (dataset.targets != ARTIFACT).any() or (need_artifacts and not (dataset.targets == ARTIFACT).any()):
             raise DataError(f"{root}: no readable picture is left of one class in {name}")
 
-    def loader(name: str) -> DataLoader[Sample]:
-        dataset, train = datasets[name], name == "train"
-        sampler = EpochSampler(
-            dataset.targets.numpy(),
-            artifact_fraction=artifact_fraction,
-            synthetic_fraction=synthetic_fraction,
-            paired=paired,
-            seed=seed,
-        )
-        return DataLoader(
-            dataset,
-            batch_size=min(batch_size, len(dataset)) if train else 2 * batch_size,
-            sampler=sampler if train else None,
-            drop_last=train,  # batch norm cannot learn from a last batch of one
-            num_workers=workers if train else 0,
-            pin_memory=pin_memory,
-            generator=torch.Generator(),  # its own, so that going on in mid-epoch finds the global one as it was left
-            worker_init_fn=_set_up_worker,
-        )
+    options: dict[str, Any] = {
+        "pin_memory": pin_memory,
+        "generator": torch.Generator(),  # its own, so that going on in mid-epoch finds the global one as it was left
+        "worker_init_fn": _set_up_worker,
+    }
 
-    return Loaders(loader("train"), loader("validation"), loader("test") if "test" in datasets else None)
+    def evaluation(dataset: ArtifactDataset) -> DataLoader[Sample]:
+        batches = torch.arange(len(dataset)).split(2 * batch_size)
+        mine = [batch.tolist() for batch in batches[part[0] :: part[1]]]
+        return DataLoader(dataset, batch_sampler=mine, **options)
+
+    validation = evaluation(datasets["validation"])
+    test = evaluation(datasets["test"]) if "test" in datasets else None
+
+    n_parts = part[1]
+    train = datasets["train"]
+    batch_size = min(batch_size, len(train) // n_parts)
+    sampler = EpochSampler(
+        train.targets.numpy(),
+        artifact_fraction=artifact_fraction,
+        synthetic_fraction=synthetic_fraction,
+        paired=paired,
+        seed=seed,
+        batch_size=batch_size * n_parts,
+        part=part,
+    )
+    if workers:
+        options |= {"num_workers": workers, "persistent_workers": True, "prefetch_factor": 4}
+    training = DataLoader(train, batch_size, sampler=sampler, **options)
+    return Loaders(training, validation, test)
 
 
 def _set_up_worker(worker: int) -> None:

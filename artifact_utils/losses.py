@@ -75,18 +75,25 @@ FULL_SHARE = 0.5
 """Share of a cell that an artifact has to cover for the cell to count as all artifact."""
 
 
-def mask_loss(places: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+def mask_loss(places: torch.Tensor, masks: torch.Tensor, n_known: torch.Tensor | None = None) -> torch.Tensor:
     """Cross-entropy of where the model sees an artifact, over the pictures whose mask is known.
 
     Args:
         places: raw logits (N, h, w) of the cells of a picture.
-        masks: uint8 (N, 1, H, W): 1 artifact, 0 none, ``UNKNOWN`` all over where nobody knows.
+        masks: (N, 1, H, W): 1 artifact, 0 none, or anything between; ``UNKNOWN`` all over where nobody knows.
+        n_known: what the sum over the pictures is divided by, where not by the number of known ones: with several
+            processes, by what is known in an average one.
 
     Returns:
         A scalar; 0 if no mask is known.
     """
-    known = masks[:, 0, 0, 0] != UNKNOWN
+    known = known_masks(masks)
     size = (places.shape[1], places.shape[2])
     share = F.adaptive_avg_pool2d(masks.float(), size).squeeze(1) / FULL_SHARE
     loss = F.binary_cross_entropy_with_logits(places.float(), share.clamp(max=1.0), reduction="none").mean(dim=(1, 2))
-    return (loss * known).sum() / known.sum().clamp(min=1)
+    return (loss * known).sum() / (known.sum().clamp(min=1) if n_known is None else n_known)
+
+
+def known_masks(masks: torch.Tensor) -> torch.Tensor:
+    """Which masks of (N, 1, H, W) say something: bool (N,)."""
+    return masks[:, 0, 0, 0] != UNKNOWN

@@ -51,6 +51,7 @@ class Backbone:
     n_features: int
     stages: Callable[[nn.Module], list[nn.Module]]  # its parts from input to output, for partial unfreezing
     pretrained: zoo.WeightsEnum | None  # None: the weights are in a pip package
+    explained: str  # the module whose output heat maps are drawn from
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
@@ -160,9 +161,11 @@ def _run_vit(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
 
 LITE0_MEAN, LITE0_STD = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)
 BACKBONES: dict[str, Backbone] = {
-    "vgg19": Backbone(_vgg19, _run_features(35), (512,), 512, _features, zoo.VGG19_Weights.IMAGENET1K_V1),
+    "vgg19": Backbone(
+        _vgg19, _run_features(35), (512,), 512, _features, zoo.VGG19_Weights.IMAGENET1K_V1, "features.35"
+    ),
     "efficientnet_lite0": Backbone(
-        _efficientnet_lite0, _run_lite0, (112, 320), 1280, _lite0_stages, None, LITE0_MEAN, LITE0_STD
+        _efficientnet_lite0, _run_lite0, (112, 320), 1280, _lite0_stages, None, "_blocks.15", LITE0_MEAN, LITE0_STD
     ),
     "mobilenet_v2": Backbone(
         _without("classifier", zoo.mobilenet_v2),
@@ -171,12 +174,25 @@ BACKBONES: dict[str, Backbone] = {
         1280,
         _features,
         zoo.MobileNet_V2_Weights.IMAGENET1K_V1,
+        "features.17",
     ),
     "resnet18": Backbone(
-        _without("fc", zoo.resnet18), _run_resnet, (256, 512), 512, _children, zoo.ResNet18_Weights.IMAGENET1K_V1
+        _without("fc", zoo.resnet18),
+        _run_resnet,
+        (256, 512),
+        512,
+        _children,
+        zoo.ResNet18_Weights.IMAGENET1K_V1,
+        "layer4",
     ),
     "resnet50": Backbone(
-        _without("fc", zoo.resnet50), _run_resnet, (1024, 2048), 2048, _children, zoo.ResNet50_Weights.IMAGENET1K_V2
+        _without("fc", zoo.resnet50),
+        _run_resnet,
+        (1024, 2048),
+        2048,
+        _children,
+        zoo.ResNet50_Weights.IMAGENET1K_V2,
+        "layer4",
     ),
     "efficientnet_b0": Backbone(
         _without("classifier", zoo.efficientnet_b0),
@@ -185,6 +201,7 @@ BACKBONES: dict[str, Backbone] = {
         1280,
         _features,
         zoo.EfficientNet_B0_Weights.IMAGENET1K_V1,
+        "features.7",
     ),
     "convnext_tiny": Backbone(
         _without("classifier.2", zoo.convnext_tiny),
@@ -193,8 +210,17 @@ BACKBONES: dict[str, Backbone] = {
         768,
         _features,
         zoo.ConvNeXt_Tiny_Weights.IMAGENET1K_V1,
+        "features.7",
     ),
-    "vit_b_16": Backbone(_vit_b_16, _run_vit, (768,), 768, _vit_stages, zoo.ViT_B_16_Weights.IMAGENET1K_V1),
+    "vit_b_16": Backbone(
+        _vit_b_16,
+        _run_vit,
+        (768,),
+        768,
+        _vit_stages,
+        zoo.ViT_B_16_Weights.IMAGENET1K_V1,
+        "encoder.layers.encoder_layer_11.ln_1",
+    ),
 }
 
 
@@ -392,6 +418,8 @@ class ModelInfo:
     image_size: int
     threshold: float
     locates: bool = False
+    temperature: float = 1.0
+    """The probability is ``sigmoid(logit / temperature)``; the threshold is one of these probabilities."""
     class_names: tuple[str, ...] = CLASS_NAMES
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -457,8 +485,12 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
         info = ModelInfo(**(fields | {"class_names": tuple(fields["class_names"])}))
         known = info.arch in BACKBONES and info.class_names == CLASS_NAMES
         sizes = isinstance(info.image_size, int) and 32 <= info.image_size <= 1024 and isinstance(info.locates, bool)
-        if not (known and sizes and math.isfinite(info.threshold) and isinstance(info.metrics, dict)):
-            raise ValueError(f"arch={info.arch!r}, image_size={info.image_size!r}, threshold={info.threshold!r}")
+        numbers = math.isfinite(info.threshold) and math.isfinite(info.temperature) and info.temperature > 0
+        if not (known and sizes and numbers and isinstance(info.metrics, dict)):
+            raise ValueError(
+                f"arch={info.arch!r}, image_size={info.image_size!r}, threshold={info.threshold!r}, "
+                f"temperature={info.temperature!r}"
+            )
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} was not written by this project, or its header is damaged: {error}") from error
     return info

@@ -1,19 +1,30 @@
 """The run folder: opening it, saving and restoring everything in it, stopping without losing anything."""
 
+import hashlib
 import io
 import json
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 import torch
+from tqdm.auto import tqdm
 
+from artifact_utils import distributed
 from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.files import write_bytes, write_csv
+
+STATES = ("last.pt", "previous.pt")
+"""Files that a run can be continued from, the newest first."""
+
+
+CHECKSUM_BYTES = 16  # at the end of a state, where the readers of its zip format look for nothing
+OF_THE_MACHINE = ("out", "device", "workers", "cache", "cache_gb")
+"""What a run may be continued with anew; everything else stays as it was."""
 
 
 class RunError(RuntimeError):
@@ -48,8 +59,8 @@ class Progress:
 def open_run(config: TrainConfig) -> tuple[TrainConfig, Path]:
     """Resolve the config and choose the run folder: a new one, or the one to continue.
 
-    A continued run keeps the config it was started with; only ``device`` and ``workers``, which belong to the machine,
-    are taken anew. Nothing is written yet.
+    A continued run keeps the config it was started with; only what belongs to the machine, the device, the workers and
+    the cache, is taken anew. Nothing is written yet.
 
     Raises:
         RunError: the folder cannot be written, holds another run, or there is nothing to continue.
@@ -103,49 +114,85 @@ def stored_config(run: Path, asked: TrainConfig) -> TrainConfig:
         stored: dict[str, Any] = json.loads(file.read_text())
         known = {f.name: f for f in fields(TrainConfig)}
         values = {name: value for name, value in stored.items() if name in known}
-        config = TrainConfig(**(values | {"data": Path(values["data"]), "out": run}))
+        folders = {name: Path(values[name]) for name in ("data", "cache") if values.get(name) is not None}
+        config = TrainConfig(**(values | folders | {"out": run}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"cannot continue {run}: {file} cannot be read ({error})") from error
-    for name, f in known.items():
-        value = getattr(asked, name)
-        own_default = f.default is not MISSING and value == f.default
-        if name not in ("out", "resume", "device", "workers") and not own_default and value != getattr(config, name):
+    asked_for = {name: getattr(asked, name) for name, f in known.items() if getattr(asked, name) != f.default}
+    for name, value in asked_for.items():
+        if name not in ("resume", *OF_THE_MACHINE) and value != getattr(config, name):
             raise RunError(
                 f"{run} was started with {name}={getattr(config, name)}, not {value}: "
                 f"leave --{name.replace('_', '-')} out, or start a new run without --resume"
             )
-    return resolve(replace(config, device=asked.device, workers=asked.workers, resume=True))
+    machine: dict[str, Any] = {name: value for name, value in asked_for.items() if name in ("cache", "cache_gb")}
+    return resolve(replace(config, device=asked.device, workers=asked.workers, **machine, resume=True))
 
 
 def save(run: Path, parts: Mapping[str, Stateful], progress: Progress) -> None:
-    """Write ``last.pt``: everything that is needed to go on as if nothing had happened."""
+    """Write ``last.pt``: everything that is needed to go on as if nothing had happened.
+
+    The one before stays as ``previous.pt``, in case a disk damages the last. With several processes the first writes:
+    the weights are the same in all, and so are the random states.
+    """
+    if distributed.rank() > 0:
+        return
+    random = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        random["cuda"] = torch.cuda.get_rng_state()
     state = {name: part.state_dict() for name, part in parts.items()}
-    random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
     content = io.BytesIO()
     torch.save({"state": state, "random": random, "progress": asdict(progress)}, content)
+    if (run / "last.pt").exists():
+        (run / "last.pt").replace(run / "previous.pt")
+    content.write(_checksum(content.getbuffer()))
     write_bytes(run / "last.pt", content.getbuffer())
 
 
+def has_state(run: Path) -> bool:
+    """Whether there is a state to go on from."""
+    return any((run / name).exists() for name in STATES)
+
+
 def restore(run: Path, parts: Mapping[str, Stateful], device: torch.device) -> Progress:
-    """Put everything back as ``last.pt`` has it; where there is none yet, the run starts at the beginning.
+    """Put everything back as the newest good state has it; where there is none yet, the run starts at the beginning.
 
     Raises:
-        RunError: the file cannot be read.
+        RunError: there are states, but none can be read.
     """
-    file = run / "last.pt"
-    if not file.exists():
-        return Progress()
-    try:
-        content = torch.load(file, map_location=device, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(content["state"][name])
-        progress = Progress(**content["progress"])
-        torch.set_rng_state(content["random"]["cpu"].cpu())
-        if torch.cuda.is_available() and len(content["random"]["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all([state.cpu() for state in content["random"]["cuda"]])
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise RunError(f"cannot continue {run}: {file} cannot be read ({error}); start a new run") from error
+    failures = []
+    for name in STATES:
+        if not (run / name).exists():
+            continue
+        try:
+            progress = _restore(run / name, parts, device)
+        except Exception as error:  # a damaged pickle can raise nearly anything
+            failures.append(f"{run / name} cannot be read ({str(error).partition(chr(10))[0]})")
+            continue
+        if failures and distributed.rank() == 0:
+            tqdm.write(f"{failures[0]}: going on from {name}, epoch {progress.epoch + 1}")
+        return progress
+    if failures:
+        raise RunError(f"cannot continue {run}: {'; '.join(failures)}; start a new run")
+    return Progress()
+
+
+def _restore(file: Path, parts: Mapping[str, Stateful], device: torch.device) -> Progress:
+    data = memoryview(file.read_bytes())
+    if _checksum(data[:-CHECKSUM_BYTES]) != data[-CHECKSUM_BYTES:]:  # PyTorch would not notice a weight that changed
+        raise RunError("its checksum does not fit")
+    content = torch.load(io.BytesIO(data[:-CHECKSUM_BYTES]), map_location=device, weights_only=True)
+    progress = Progress(**content["progress"])
+    for name, part in parts.items():
+        part.load_state_dict(content["state"][name])
+    torch.set_rng_state(content["random"]["cpu"].cpu())
+    if "cuda" in content["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(content["random"]["cuda"].cpu())
     return progress
+
+
+def _checksum(data: memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=CHECKSUM_BYTES).digest()
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -153,11 +200,49 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_csv(path, tuple(rows[0]) if rows else (), [row.values() for row in rows])
 
 
+class EventLog:
+    """The history as TensorBoard reads it: ``tensorboard --logdir runs``.
+
+    Args:
+        run: the run folder; the events go to ``tensorboard/`` in it.
+        progress: what is there of later epochs, since the run went on from an earlier state, is hidden.
+        enabled: with several processes one of them writes.
+    """
+
+    def __init__(self, run: Path, progress: Progress, *, enabled: bool = True) -> None:
+        self.folder, self.first, self.enabled = run / "tensorboard", progress.epoch + 1, enabled
+
+    def __enter__(self) -> "EventLog":
+        if self.enabled:
+            from torch.utils.tensorboard import SummaryWriter  # takes a second to import
+
+            self._writer = SummaryWriter(str(self.folder), purge_step=self.first)
+        return self
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Write a row of the history, and make it visible at once."""
+        for name, value in row.items():
+            if name != "epoch" and value is not None:
+                group, _, rest = name.partition("_")
+                tag = f"{rest or group}/{group}" if group in ("train", "val") else name
+                self._writer.add_scalar(tag, value, int(row["epoch"]))
+        self._writer.flush()
+
+    def __exit__(self, *exception: object) -> None:
+        if self.enabled:
+            self._writer.close()
+
+
 class StopRequest:
-    """Turns Ctrl-C and SIGTERM into a wish that the loop asks for between two steps; a second Ctrl-C stops at once."""
+    """Turns Ctrl-C and SIGTERM into a wish that the loop asks for between two steps; a second Ctrl-C stops at once.
+
+    With several processes a wish in one of them becomes a request in all at the next ``agree``. There a second signal
+    changes nothing: the terminal sends one to each process, and ``torchrun`` another.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested = self._wished = False
+        self._alone = distributed.world_size() == 1
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -169,9 +254,14 @@ class StopRequest:
         return self
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested and self._alone:
             raise KeyboardInterrupt
-        self.requested = True
+        self._wished, self.requested = True, self.requested or self._alone
+
+    def agree(self) -> None:
+        """Let every process know whether any is to stop."""
+        if not self._alone:
+            self.requested = distributed.anywhere(self._wished)
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():

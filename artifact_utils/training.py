@@ -1,25 +1,34 @@
 """One training run, from a config to a folder of results: read ``train`` from top to bottom."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from artifact_utils.config import TrainConfig
-from artifact_utils.datasets import Portrait, Sample
+from artifact_utils import distributed
+from artifact_utils.config import TrainConfig, amp_dtype, training_dtype
+from artifact_utils.datasets import ArtifactDataset, Portrait, Sample
 from artifact_utils.files import write_json
 from artifact_utils.loaders import EpochSampler, Loaders, build_loaders
-from artifact_utils.losses import FocalLoss, mask_loss
-from artifact_utils.metrics import choose_threshold, evaluate, format_table
+from artifact_utils.losses import FocalLoss
+from artifact_utils.metrics import (
+    calibration_error,
+    choose_threshold,
+    evaluate,
+    fit_temperature,
+    format_table,
+    scale_logits,
+    scale_threshold,
+)
 from artifact_utils.models import (
     BACKBONES,
     ArtifactClassifier,
@@ -29,19 +38,28 @@ from artifact_utils.models import (
     load_checkpoint,
     save_checkpoint,
 )
-from artifact_utils.plots import plot_confusion_matrix, plot_learning_curves
+from artifact_utils.optimisation import WeightAverage, build_optimizer, keep_freed_memory, lr_scale
+from artifact_utils.plots import plot_confusion_matrix, plot_learning_curves, plot_summary
 from artifact_utils.runs import (
+    EventLog,
     Progress,
     Stateful,
     StopRequest,
     TrainingInterrupted,
+    has_state,
     open_run,
     restore,
     save,
     write_table,
 )
+from artifact_utils.training_step import TrainingStep
+from artifact_utils.transforms import build_transforms
 
+SAVE_SECONDS = 600  # between two states in mid-epoch
 T = TypeVar("T")
+
+PREDICTION_COLUMNS = ("path", "group", "kind", "strength", "target", "probability", "predicted")
+"""The layout of ``predictions.csv`` and ``validation.csv``; ``kind`` and ``strength`` are of the artifact, if known."""
 
 
 def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], None] | None = None) -> Path:
@@ -53,7 +71,8 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
 
     Returns:
         The run folder, with ``config.json``, ``history.csv``, ``metrics.json``, ``best.safetensors``, ``last.pt``,
-        ``curves.png``, ``confusion_matrix.png`` and ``predictions.csv``.
+        ``curves.png``, ``confusion_matrix.png``, ``summary.png``, ``tensorboard/``, ``predictions.csv`` (of the test
+        people) and ``validation.csv`` (of those that the threshold and the temperature were chosen on).
 
     Raises:
         DataError: the data set cannot be used; nothing was written.
@@ -61,123 +80,129 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
         WeightsError: the pretrained weights that were asked for cannot be had.
         TrainingInterrupted: Ctrl-C or SIGTERM came; the state is saved.
     """
-    config, run = open_run(config)
+    distributed.join()
+    keep_freed_memory()
+    is_writer = distributed.rank() == 0
+    config, run = distributed.on_rank_0(lambda: open_run(config))
     if (run / "metrics.json").exists():
-        print(f"{run} is complete: nothing to continue")
+        if is_writer:
+            print(f"{run} is complete: nothing to continue")
         return run
-    device = torch.device(config.device)
-    loaders = load_data(config)
+    device = distributed.own_device(config.device)
+    loaders = distributed.rank_0_first(lambda: load_data(config))
 
     torch.manual_seed(config.seed)
-    weights: Weights = "none" if (run / "last.pt").exists() else config.weights  # what is continued brings its own
+    weights: Weights = "none" if has_state(run) else config.weights  # what is continued brings its own
     model = build_model(config.arch, weights=weights, image_size=_known(config.eval_size), locates=config.locates)
     info = ModelInfo(config.arch, model.image_size, threshold=0.5, locates=config.locates)
     model.freeze(_known(config.frozen))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
-        lr=_known(config.lr),
-        weight_decay=config.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
+    model = distributed.share_statistics(model)
+    optimizer = build_optimizer(
+        model, lr=_known(config.lr), weight_decay=config.weight_decay, layer_decay=config.layer_decay
     )
-    n_epochs, n_steps = _known(config.epochs), len(loaders.train)
+    n_epochs, n_steps = _known(config.epochs), -(-len(loaders.train) // config.accumulate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: lr_scale(step, n_epochs * n_steps, config.warmup_epochs * n_steps)
     )
-    dtype = amp_dtype(device)
+    dtype = training_dtype(config.arch, device, config.precision)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
     parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+    average = WeightAverage(model, config.ema) if config.ema else None
+    if average is not None:
+        parts["average"] = average
     progress = restore(run, parts, device)
-    run.mkdir(parents=True, exist_ok=True)
-    write_json(run / "config.json", asdict(config))
+    kept = model if average is None else average.model  # what is evaluated and stored
+    step = TrainingStep(config, model, optimizer, schedule, scaler, average)
+    if is_writer:
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(run / "config.json", asdict(config))
 
-    with StopRequest() as stop:
+    with StopRequest() as stop, EventLog(run, progress, enabled=is_writer) as log:
         while progress.epoch < n_epochs and progress.epoch - progress.best_epoch <= config.patience:
-            train_one_epoch(loaders.train, model, criterion, optimizer, schedule, scaler, progress, config, stop)
+            train_one_epoch(loaders.train, step, progress, stop, lambda: save(run, parts, progress))
             if stop.requested:
                 save(run, parts, progress)
                 raise TrainingInterrupted(
                     f"stopped in epoch {progress.epoch + 1} of {n_epochs}, everything is saved; continue with\n"
                     f"  python model_training.py --resume --out {run}"
                 )
-            row = finish_epoch(loaders, model, criterion, schedule, progress, device)
+            row = finish_epoch(loaders, kept, config, schedule, progress)
             score = (row["val_macro_f1"], -row["val_loss"])
             if score > tuple(progress.best_score):
                 progress.best_score, progress.best_epoch = score, progress.epoch - 1
-                save_checkpoint(run / "best.safetensors", model, replace(info, threshold=row["threshold"]))
+                if is_writer:
+                    save_checkpoint(run / "best.safetensors", kept, replace(info, threshold=row["threshold"]))
             save(run, parts, progress)
-            write_table(run / "history.csv", progress.history)
-            if on_epoch_end is not None:
-                on_epoch_end(row)
+            if is_writer:
+                write_table(run / "history.csv", progress.history)
+                log.add(row)
+                if on_epoch_end is not None:
+                    on_epoch_end(row)
 
-    if not (run / "best.safetensors").exists():  # no epoch at all was asked for
-        save_checkpoint(run / "best.safetensors", model, info)
+    if is_writer and not (run / "best.safetensors").exists():  # no epoch at all was asked for
+        save_checkpoint(run / "best.safetensors", kept, info)
+    distributed.on_rank_0(lambda: None)  # nobody reads it before it is there
     evaluate_run(run, config, loaders, device, progress)
     return run
 
 
 def train_one_epoch(
     loader: DataLoader[Sample],
-    model: ArtifactClassifier,
-    criterion: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    scaler: torch.amp.GradScaler,
+    step: TrainingStep,
     progress: Progress,
-    config: TrainConfig,
-    stop: "StopRequest",
+    stop: StopRequest,
+    checkpoint: Callable[[], None],
 ) -> None:
     """Go through the rest of the epoch that ``progress`` is in, and note in it what was done."""
-    device = next(model.parameters()).device
-    sampler, batch_size = loader.sampler, _known(loader.batch_size)
+    config, rank = step.config, distributed.rank()
+    sampler, accumulate = loader.sampler, config.accumulate
     assert isinstance(sampler, EpochSampler)
-    sampler.set_epoch(progress.epoch, start=progress.step * batch_size)
+    sampler.set_epoch(progress.epoch, start=progress.step * sampler.batch_size)
     if progress.step == 0:
         torch.manual_seed(config.seed * 100_003 + progress.epoch)  # dropout is a function of seed and epoch, too
-    n_steps = len(loader) + progress.step
-    model.train()
-    started, loss_sum, dtype = time.perf_counter(), torch.zeros((), device=device), amp_dtype(device)
+    n_batches = len(loader) + progress.step
+    step.model.train()
+    started, loss_sum = time.perf_counter(), torch.zeros((), device=step.device)
     title = f"epoch {progress.epoch + 1}/{config.epochs}"
-    with tqdm(total=n_steps * batch_size, initial=progress.step * batch_size, desc=title, unit="img") as bar:
-        for images, targets, masks in loader:
-            images = images.to(device, non_blocking=True, memory_format=torch.channels_last)  # (B, 3, S, S)
-            targets = targets.to(device, non_blocking=True)  # (B,)
-            with torch.autocast(device.type, dtype, enabled=dtype is not None):
-                logits, places = model.locate(images)  # (B,) and (B, h, w)
-                loss = criterion(logits, targets)
-                if places is not None:
-                    loss = loss + config.mask_weight * mask_loss(places, masks.to(device, non_blocking=True))
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            scaler.step(optimizer)
-            scaler.update()
-            schedule.step()
-            loss_sum += loss.detach()
+    done, total = progress.step * sampler.batch_size, n_batches * sampler.batch_size
+    with tqdm(total=total, initial=done, desc=title, unit="img", disable=rank > 0) as bar:
+        for batch in loader:
+            first = progress.step // accumulate * accumulate  # of the batches that make a step
+            n_together = min(accumulate, n_batches - first)
+            last = progress.step + 1 == first + n_together
+            rng = np.random.default_rng([config.seed, progress.epoch, progress.step, rank])
+            loss_sum += step(batch, rng, share=1 / n_together, last=last)
             progress.step += 1
-            bar.update(batch_size)
-            if progress.step % 10 == 0 or progress.step == n_steps:  # reading the loss makes a GPU wait
-                bar.set_postfix(loss=f"{(progress.loss_sum + loss_sum.item()) / progress.step:.4f}")
+            bar.update(sampler.batch_size)
+            if not last:
+                continue
+            if progress.step == n_batches or progress.step // accumulate % 10 == 0:  # reading the loss makes a GPU wait
+                progress.loss_sum += distributed.mean(loss_sum).item()
+                loss_sum.zero_()
+                bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.4f}")
+                stop.agree()
+                if distributed.anywhere(time.perf_counter() - started > SAVE_SECONDS):
+                    progress.seconds, started = progress.seconds + time.perf_counter() - started, time.perf_counter()
+                    checkpoint()
             if stop.requested:
                 break
-    progress.loss_sum += loss_sum.item()
+    progress.loss_sum += distributed.mean(loss_sum).item()
     progress.seconds += time.perf_counter() - started
 
 
 def finish_epoch(
     loaders: Loaders,
     model: ArtifactClassifier,
-    criterion: nn.Module,
+    config: TrainConfig,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     progress: Progress,
-    device: torch.device,
 ) -> dict[str, float]:
     """Validate, add a row to the history and turn ``progress`` to the next epoch."""
-    logits, targets = predict(model, loaders.validation, device)
-    probabilities = torch.sigmoid(logits).numpy()
-    threshold = choose_threshold(probabilities, targets.numpy())
+    logits, targets = predict(model, loaders.validation)
+    criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
+    probabilities = scale_logits(logits, 1.0)
+    threshold = choose_threshold(probabilities, targets.numpy(), config.threshold_for)
     metrics = evaluate(probabilities, targets.numpy(), threshold, n_bootstrap=0)
     row = {
         "epoch": progress.epoch + 1,
@@ -192,28 +217,34 @@ def finish_epoch(
     }
     progress.history.append(row)
     progress.epoch, progress.step, progress.loss_sum, progress.seconds = progress.epoch + 1, 0, 0.0, 0.0
-    tqdm.write(
-        f"  validation: macro-F1 {row['val_macro_f1']:.3f}, AUC {row['val_roc_auc']:.3f}, "
-        f"artifact recall {row['val_artifact_recall']:.3f}"
-    )
+    if distributed.rank() == 0:
+        tqdm.write(
+            f"  validation: macro-F1 {row['val_macro_f1']:.3f}, AUC {row['val_roc_auc']:.3f}, "
+            f"artifact recall {row['val_artifact_recall']:.3f}"
+        )
     return row
 
 
 @torch.inference_mode()
-def predict(model: ArtifactClassifier, loader: DataLoader[Sample], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Run the model over a loader: logits (N,) float32 and targets (N,), both on the CPU, in the loader's order."""
+def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tensor, Tensor]:
+    """Run the model over a data set: logits (N,) float32 and targets (N,), both on the CPU, in the data set's order.
+
+    Several processes take batches in turn, the same ones that a single process would make.
+    """
     model.eval()
-    logits, targets, dtype = [], [], amp_dtype(device)
-    for images, labels, _ in loader:
-        images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+    device, dataset = next(model.parameters()).device, loader.dataset
+    assert isinstance(dataset, ArtifactDataset) and loader.batch_sampler is not None
+    normalize = build_transforms(BACKBONES[model.arch].mean, BACKBONES[model.arch].std)
+    logits, dtype = torch.zeros(len(dataset), device=device), amp_dtype(device)
+    for places, batch in zip(loader.batch_sampler, loader, strict=True):
+        images = batch.image.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            logits.append(model(images).float().cpu())
-        targets.append(labels)
-    return torch.cat(logits), torch.cat(targets)
+            logits[places[0] : places[-1] + 1] = model(normalize(images)).float()
+    return distributed.total(logits).cpu(), dataset.targets  # where another process was at work there is a 0 here
 
 
 def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch.device, progress: Progress) -> None:
-    """Evaluate the best checkpoint: intervals on validation, and once on the test set, into the run folder."""
+    """Calibrate the best checkpoint on validation and evaluate it there and, once, on the test set, into the folder."""
     model, info = load_checkpoint(run / "best.safetensors", device)
     model = model.to(memory_format=torch.channels_last)
     results: dict[str, Any] = {}
@@ -221,37 +252,60 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
     for split, loader in (("validation", loaders.validation), ("test", loaders.test)):
         if loader is None:
             continue
-        logits, targets = predict(model, loader, device)
-        probabilities = torch.sigmoid(logits).numpy()
+        logits, targets = predict(model, loader)
+        if split == "validation":
+            info = calibrated(info, logits, targets)
+        probabilities = scale_logits(logits, info.temperature)
         portraits = loader.dataset.portraits  # type: ignore[attr-defined]
         groups = [portrait.group for portrait in portraits]
         results[split] = evaluate(probabilities, targets.numpy(), info.threshold, groups=groups, seed=config.seed)
+        results[split]["calibration"] = {
+            "temperature": info.temperature,
+            "ece_before": calibration_error(scale_logits(logits, 1.0), targets.numpy()),
+            "ece": calibration_error(probabilities, targets.numpy()),
+        }
         # of the last split there is: of test, or of validation where there is no test
         rows = prediction_rows(portraits, probabilities.tolist(), info.threshold, config.data)
+        if split == "validation":
+            write_table(run / "validation.csv", rows)
     summary = {
         "arch": info.arch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "best_epoch": progress.best_epoch + 1,
         "threshold": info.threshold,
+        "threshold_for": config.threshold_for,
+        "temperature": info.temperature,
         "train_seconds": round(sum(row["seconds"] for row in progress.history), 1),
         "seed": config.seed,
         **results,
     }
+    if distributed.rank() > 0:
+        return
     save_checkpoint(run / "best.safetensors", model, replace(info, metrics=results))
     write_table(run / "predictions.csv", rows)
     plot_learning_curves(pd.DataFrame(progress.history)).savefig(run / "curves.png")
     plot_confusion_matrix(list(results.values())[-1]["confusion_matrix"]).savefig(run / "confusion_matrix.png")
+    plot_summary(summary, pd.DataFrame(progress.history), pd.DataFrame(rows)).savefig(run / "summary.png")
     write_json(run / "metrics.json", summary)  # last: its presence says that the run is complete
+
+
+def calibrated(info: ModelInfo, logits: Tensor, targets: Tensor) -> ModelInfo:
+    """``info`` with the temperature that fits a validation set, and the threshold that gives the same answers."""
+    temperature = fit_temperature(logits, targets)
+    raw_threshold = scale_threshold(info.threshold, 1 / info.temperature)  # a run killed at its end was calibrated once
+    return replace(info, temperature=temperature, threshold=scale_threshold(raw_threshold, temperature))
 
 
 def prediction_rows(
     portraits: Sequence[Portrait], probabilities: Iterable[float], threshold: float, root: Path
 ) -> list[dict[str, Any]]:
-    """Rows of ``predictions.csv``, compared with the threshold in double precision as the metrics do."""
+    """Rows of ``PREDICTION_COLUMNS``, compared with the threshold in double precision as the metrics do."""
     return [
         {
             "path": portrait.path.relative_to(root).as_posix(),
             "group": portrait.group,
+            "kind": portrait.kind,
+            "strength": "" if portrait.strength is None else portrait.strength,
             "target": portrait.label,
             "probability": probability,
             "predicted": int(probability >= threshold),
@@ -266,8 +320,6 @@ def load_data(config: TrainConfig) -> Loaders:
         config.data,
         image_size=_known(config.image_size),
         eval_size=_known(config.eval_size),
-        mean=BACKBONES[config.arch].mean,
-        std=BACKBONES[config.arch].std,
         batch_size=_known(config.batch_size),
         augment=config.augment,
         artifact_fraction=config.artifact_fraction,
@@ -279,6 +331,9 @@ def load_data(config: TrainConfig) -> Loaders:
         workers=_known(config.workers),
         pin_memory=config.device.startswith("cuda"),
         skip_broken=config.skip_broken,
+        cache=config.cache,
+        cache_bytes=round(config.cache_gb * 1e9),
+        part=(distributed.rank(), distributed.world_size()),
     )
 
 
@@ -290,21 +345,6 @@ def report(run: Path) -> str:
     return f"\n{title}\n\n{format_table(metrics[split])}\n\neverything is in {run}: " + ", ".join(
         sorted(file.name for file in run.iterdir() if not file.name.endswith(".tmp"))
     )
-
-
-def lr_scale(step: int, n_steps: int, n_warmup: float) -> float:
-    """Factor of the learning rate: a linear warm-up to 1, then a cosine down to 0.01."""
-    if step < n_warmup:
-        return (step + 1) / (n_warmup + 1)
-    done = (step - n_warmup) / max(n_steps - n_warmup, 1)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-
-def amp_dtype(device: torch.device) -> torch.dtype | None:
-    """Type for mixed precision: bf16 where the GPU computes in it, fp16 on older ones, None (fp32) elsewhere."""
-    if device.type != "cuda":
-        return None
-    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
 def _known(value: T | None) -> T:

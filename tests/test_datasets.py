@@ -4,15 +4,14 @@ from collections import Counter
 import pytest
 import torch
 
+from artifact_utils.cache import Squares
 from artifact_utils.datasets import (
     ArtifactDataset,
     DataError,
     Draw,
-    decode_stream,
     list_portraits,
     with_made_artifacts,
 )
-from artifact_utils.images import ImageError
 from artifact_utils.losses import UNKNOWN
 from artifact_utils.synthesis import FACE_COLUMNS, inject
 from artifact_utils.transforms import build_transforms
@@ -38,7 +37,7 @@ def test_a_missing_folder_and_an_empty_class_are_named(own_copy):
 
 def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(dataset_folder):
     dataset = ArtifactDataset(list_portraits(dataset_folder, "train"), 32, build_transforms(HALF, HALF))
-    before = dataset.pixels.clone()
+    before = dataset.squares.pixels.clone()
     clean, target, mask = dataset[Draw(0, 5)]
     made, made_target, made_mask = dataset[Draw(0, 5, inject=True)]
     assert (target, made_target) == (0, 1)
@@ -46,7 +45,7 @@ def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(datas
     assert not mask.any()
     assert torch.equal((clean != made).any(dim=0), made_mask[0].bool() & (clean != made).any(dim=0))
     assert torch.equal(made, dataset[Draw(0, 5, inject=True)][0])
-    assert torch.equal(dataset.pixels, before)
+    assert torch.equal(dataset.squares.pixels, before)
 
 
 def test_a_mask_is_moved_with_its_picture(dataset_folder):
@@ -91,21 +90,11 @@ def test_the_augmentation_belongs_to_the_draw_and_leaves_the_global_generator_al
     assert not torch.equal(first, other)
 
 
-def test_a_set_larger_than_the_cache_gives_the_same_pixels(dataset_folder, monkeypatch):
+def test_pictures_that_are_not_kept_give_the_same_pixels(dataset_folder):
     portraits = list_portraits(dataset_folder, "train")
-    cached = ArtifactDataset(portraits, 32, build_transforms(HALF, HALF))
-    monkeypatch.setattr("artifact_utils.datasets.CACHE_BYTES", 0)
-    uncached = ArtifactDataset(portraits, 32, build_transforms(HALF, HALF))
-    assert uncached.pixels is None
-    assert all(torch.equal(cached[i][0], uncached[i][0]) for i in range(len(cached)))
-
-
-def test_the_stream_keeps_the_order_and_hands_on_errors(dataset_folder, tmp_path):
-    paths = [portrait.path for portrait in list_portraits(dataset_folder, "train")] * 4
-    paths.insert(70, tmp_path / "missing.png")
-    results = list(decode_stream(iter(paths), 16))
-    assert [path for path, _ in results] == paths
-    assert [i for i, (_, tensor) in enumerate(results) if isinstance(tensor, ImageError)] == [70]
+    kept = ArtifactDataset(portraits, 32, build_transforms(HALF, HALF))
+    not_kept = ArtifactDataset(portraits, 32, build_transforms(HALF, HALF), squares=Squares(32))
+    assert all(torch.equal(kept[i][0], not_kept[i][0]) for i in range(len(kept)))
 
 
 def test_a_portrait_with_a_made_artifact_is_the_same_whenever_it_is_opened(dataset_folder):
@@ -152,3 +141,16 @@ def test_the_kind_of_an_artifact_comes_from_a_table_if_there_is_one(own_copy):
     (own_copy / "artifacts.csv").write_text(f"path,kind\n{name},strap\n")
     portraits = list_portraits(own_copy, "train")
     assert [p.kind for p in portraits if p.kind] == ["strap"] == [portraits[-1].kind]
+
+
+def test_what_is_said_of_an_artifact_is_read_and_old_tables_say_less(own_copy):
+    path = "test/artifacts/image_00000_1.png"
+    (own_copy / "artifacts.csv").write_text(f"path,kind\n{path},strap\n")
+    first = list_portraits(own_copy, "test")[-3]
+    assert (first.kind, first.strength, first.mask) == ("strap", None, None)
+    (own_copy / "artifacts.csv").write_text(f"path,kind,strength,mask\n{path},strap,0.7,.masks/a.png\n")
+    first = list_portraits(own_copy, "test")[-3]
+    assert (first.kind, first.strength, first.mask) == ("strap", 0.7, own_copy / ".masks" / "a.png")
+    (own_copy / "artifacts.csv").write_text(f"path,kind,strength\n{path},strap,gross\n")
+    with pytest.raises(DataError, match=r"artifacts.csv cannot be read .*gross"):
+        list_portraits(own_copy, "test")

@@ -10,8 +10,18 @@ import pytest
 from PIL import Image
 
 from artifact_utils import demo_data
-from artifact_utils.demo_data import DEMO_EDITS, DEMO_FAMILIES, TEST_PEOPLE, DemoDataError, build_demo_dataset
+from artifact_utils.audit import scan
+from artifact_utils.datasets import list_portraits
+from artifact_utils.demo_data import (
+    DEMO_EDITS,
+    DEMO_FAMILIES,
+    TEST_PEOPLE,
+    DemoDataError,
+    build_demo_dataset,
+    carry_annotations,
+)
 from artifact_utils.labels import parse_label
+from artifact_utils.organize import apply, plan
 from artifact_utils.portraits import _asset, bases, cut_portrait
 from artifact_utils.synthesis import FAMILIES, KINDS
 from artifact_utils.synthesis.harmless import EDITS
@@ -201,3 +211,20 @@ def test_the_portraits_in_the_repository_are_as_their_readme_says() -> None:
         path.relative_to(folder).as_posix() for split in labels for path in (folder / split).iterdir()
     }
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 1.2e6
+
+
+def test_what_is_known_of_artifacts_comes_along_into_the_organised_folder(tmp_path: Path) -> None:
+    raw, data = Path(__file__).parent.parent / "test_data", tmp_path / "dataset"
+    apply(plan(raw, data))
+    carry_annotations(raw, data)
+    portraits = [p for split in ("train", "test") for p in list_portraits(data, split)]
+    artifacts = [portrait for portrait in portraits if portrait.label]
+    assert len(artifacts) == 20
+    for portrait in artifacts:
+        assert portrait.kind in KINDS
+        assert portrait.strength is not None and 0.5 < portrait.strength <= 1
+        assert portrait.mask is not None
+        assert Image.open(portrait.mask).size == Image.open(portrait.path).size
+    assert all(len(portrait.face) == 10 for portrait in portraits)
+    assert not any(portrait.kind or portrait.mask or portrait.strength for portrait in portraits if not portrait.label)
+    assert len(scan(data)) == len(portraits)  # an audit does not take masks for portraits

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
 from artifact_utils.labels import parse_label
+from artifact_utils.metrics import scale_threshold
 from artifact_utils.models import CheckpointError, ModelInfo, build_model, save_checkpoint
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +57,17 @@ def test_the_threshold_can_be_chosen(run, portrait):
     assert not Detector.load(run, threshold=1.0, device="cpu").predict(portrait).flagged
     with pytest.raises(ConfigError, match=r"threshold 1.5 is out of range"):
         Detector.load(run, threshold=1.5)
+
+
+def test_a_temperature_changes_how_sure_it_is_and_no_answer(run, dataset_folder):
+    plain = Detector.load(run, device="cpu")
+    info = replace(plain.info, temperature=0.4, threshold=scale_threshold(plain.threshold, 0.4))
+    calibrated = Detector(plain.model, info)
+    portraits = list_portraits(dataset_folder, "train")
+    before, after = (detector.table(portraits, dataset_folder) for detector in (plain, calibrated))
+    assert after["predicted"].tolist() == before["predicted"].tolist()
+    expected = [scale_threshold(probability, 0.4) for probability in before["probability"]]
+    assert after["probability"].to_numpy() == pytest.approx(np.array(expected))
 
 
 def test_what_cannot_be_loaded_or_read(run, tmp_path):
@@ -106,7 +119,7 @@ def test_a_table_of_labelled_portraits(run, dataset_folder, tmp_path):
     portraits = list_portraits(root, "test")
     detector = Detector.load(run, device="cpu")
     table = detector.table(portraits, root, batch_size=5)
-    assert list(table.columns) == ["path", "group", "target", "probability", "predicted"]
+    assert list(table.columns) == ["path", "group", "kind", "strength", "target", "probability", "predicted"]
     assert table["path"].tolist() == [portrait.path.relative_to(root).as_posix() for portrait in portraits]
     assert table["target"].tolist() == [0] * 9 + [1] * 3
     assert set(table["group"]) == {"P100", "P101"}

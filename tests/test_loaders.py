@@ -8,8 +8,7 @@ import torch
 from artifact_utils.datasets import DataError, Portrait, list_portraits
 from artifact_utils.loaders import EpochSampler, build_loaders, split_by_group
 
-HALF = (0.5, 0.5, 0.5)
-LOADER = {"image_size": 32, "mean": HALF, "std": HALF, "batch_size": 8}
+LOADER = {"image_size": 32, "batch_size": 8}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -60,7 +59,7 @@ def test_batches(dataset_folder):
     images, targets, masks = next(iter(loaders.train))
     assert images.shape == (8, 3, 32, 32)
     assert masks.shape == (8, 1, 32, 32)
-    assert images.dtype == torch.float32
+    assert images.dtype == torch.uint8
     assert set(targets.tolist()) <= {0, 1}
     assert len(loaders.test.dataset) == 12
 
@@ -130,3 +129,26 @@ def test_without_labelled_artifacts_all_are_made(own_copy):
     for side in (loaders.validation, loaders.test):
         assert side.dataset.targets.float().mean() == 0.5
         assert not {p.group for p in side.dataset.portraits} & {p.group for p in loaders.train.dataset.portraits}
+
+
+@pytest.mark.parametrize(("epoch", "start"), [(0, 0), (3, 24)])
+def test_processes_share_the_draws_of_one_epoch_between_them(epoch, start):
+    targets = np.array([0] * 45 + [1] * 5)
+    options = {"artifact_fraction": 0.5, "synthetic_fraction": 0.5, "paired": True, "seed": 2}
+    whole, *parts = (
+        EpochSampler(targets, **options, batch_size=12, part=part) for part in ((0, 1), (0, 3), (1, 3), (2, 3))
+    )
+    for sampler in (whole, *parts):
+        sampler.set_epoch(epoch, start=start)
+    alone, shared = list(whole), [list(part) for part in parts]
+    assert len(alone) == (48 - start) == len(whole)
+    for first in range(0, len(alone), 12):  # each batch of one process is the batches of three, one after the other
+        together = [draw for share in shared for draw in share[first // 3 : first // 3 + 4]]
+        assert together == alone[first : first + 12]
+
+
+def test_processes_evaluate_the_batches_of_one_in_turn(dataset_folder):
+    alone = build_loaders(dataset_folder, image_size=32, batch_size=2)
+    parts = [build_loaders(dataset_folder, image_size=32, batch_size=2, part=(number, 2)) for number in range(2)]
+    batches = [list(part.test.batch_sampler) for part in parts]
+    assert list(alone.test.batch_sampler) == [batches[i % 2][i // 2] for i in range(3)]

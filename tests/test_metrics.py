@@ -3,10 +3,28 @@ import time
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score, classification_report, f1_score, roc_auc_score
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, classification_report, f1_score, roc_auc_score, roc_curve
 
-from artifact_utils.metrics import _bootstrap, _units, choose_threshold, evaluate, format_table
+from artifact_utils.metrics import (
+    ThresholdRule,
+    by_slice,
+    calibration_error,
+    choose_threshold,
+    compare,
+    evaluate,
+    fit_temperature,
+    format_table,
+    mcnemar,
+    reliability,
+    scale_logits,
+    scale_threshold,
+    share_interval,
+    worst_slices,
+)
+from artifact_utils.metrics.bootstrap import bootstrap, resampling_units
 
 
 @pytest.fixture
@@ -91,10 +109,8 @@ def test_resampled_areas_equal_scikit_learn_on_the_same_resample_ties_included()
     rng = np.random.default_rng(1)
     targets = rng.integers(0, 2, 60)
     probabilities = np.round(rng.random(60), 1)  # many ties
-    strata, _, _ = _units(targets, None)
-    samples = _bootstrap(
-        probabilities, targets, (probabilities >= 0.5).astype(int), strata, 3, np.random.default_rng(7)
-    )
+    strata, _, _ = resampling_units(targets, None)
+    samples = bootstrap(probabilities, targets, (probabilities >= 0.5).astype(int), strata, 3, np.random.default_rng(7))
     replay = np.random.default_rng(7)
     counts = [replay.multinomial(len(units), np.full(len(units), 1 / len(units)), size=3) for units in strata]
     pictures = np.concatenate([np.concatenate(units) for units in strata])
@@ -103,6 +119,9 @@ def test_resampled_areas_equal_scikit_learn_on_the_same_resample_ties_included()
         assert samples["roc_auc"][i] == pytest.approx(roc_auc_score(targets[rows], probabilities[rows]))
         expected = average_precision_score(targets[rows], probabilities[rows])
         assert samples["average_precision"][i] == pytest.approx(expected)
+        false_alarms, recalls, _ = roc_curve(targets[rows], probabilities[rows], drop_intermediate=False)
+        best = recalls[false_alarms <= 0.05].max()
+        assert samples["recall_at_5_percent_false_alarms"][i] == pytest.approx(best)
         assert samples["macro_f1"][i] == pytest.approx(macro_f1(probabilities[rows], targets[rows], 0.5))
 
 
@@ -209,3 +228,222 @@ def test_a_thousand_resamples_of_two_thousand_pictures_are_quick():
     start = time.process_time()  # what other programs take does not count
     evaluate(rng.random(2000), targets, 0.5)
     assert time.process_time() - start < 5  # about 0.3 s on an idle core
+
+
+def random_case(seed):
+    """Adversarial on purpose: few or many pictures, rare classes, ties, saturated scores."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 120))
+    targets = (rng.random(n) < rng.choice([0.05, 0.5, 0.95])).astype(int)
+    targets[:2] = 0, 1
+    probabilities = np.clip(rng.normal(0.5, 0.4, n), 0, 1)  # many at 0 and at 1
+    return np.round(probabilities, int(rng.integers(0, 4))), targets, float(rng.choice([0.0, 0.3, 0.5, 1.0]))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_the_input_numbers_are_those_of_scikit_learn(seed):
+    probabilities, targets, threshold = random_case(seed)
+    metrics = evaluate(probabilities, targets, threshold, n_bootstrap=0)
+    names = ["no_artifacts", "artifacts"]
+    report = classification_report(
+        targets, probabilities >= threshold, target_names=names, labels=[0, 1], output_dict=True, zero_division=0
+    )
+    for name in names:
+        row = metrics["classes"][name]
+        assert (row["precision"] or 0) == pytest.approx(report[name]["precision"])
+        assert row["recall"] == pytest.approx(report[name]["recall"])
+        assert row["f1"] == pytest.approx(report[name]["f1-score"])
+    assert metrics["roc_auc"] == pytest.approx(roc_auc_score(targets, probabilities))
+    assert metrics["average_precision"] == pytest.approx(average_precision_score(targets, probabilities))
+    false_alarms, recalls, _ = roc_curve(targets, probabilities)
+    for percent in (1, 5):
+        expected = recalls[false_alarms <= percent / 100].max()
+        assert metrics[f"recall_at_{percent}_percent_false_alarms"] == pytest.approx(expected)
+
+
+def rates(probabilities, targets, threshold):
+    flagged = np.asarray(probabilities) >= threshold
+    targets = np.asarray(targets)
+    return flagged[targets == 1].mean(), flagged[targets == 0].mean()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_threshold_serves_its_rule_as_well_as_any_other(seed):
+    probabilities, targets, _ = random_case(seed)
+    every = np.unique(np.concatenate([probabilities, [0.0, 1.0], probabilities + 1e-9]).clip(0, 1))
+    n_artifacts, n_clean = targets.sum(), (1 - targets).sum()
+    options = [rates(probabilities, targets, threshold) for threshold in every]
+
+    recall, false_alarms = rates(probabilities, targets, choose_threshold(probabilities, targets, "recall=0.9"))
+    assert recall >= 0.9 - 1e-9
+    assert false_alarms == pytest.approx(min(f for r, f in options if r >= 0.9 - 1e-9))
+
+    possible = [r for r, f in options if f <= 0.1]
+    recall, false_alarms = rates(probabilities, targets, choose_threshold(probabilities, targets, "false_alarms=0.1"))
+    if possible:
+        assert false_alarms <= 0.1
+        assert recall == pytest.approx(max(possible))
+
+    recall, false_alarms = rates(probabilities, targets, choose_threshold(probabilities, targets, "cost=4"))
+    cost = 4 * (1 - recall) * n_artifacts + false_alarms * n_clean
+    assert cost == pytest.approx(min(4 * (1 - r) * n_artifacts + f * n_clean for r, f in options))
+
+
+def test_a_dearer_miss_lowers_the_threshold(scored):
+    cheap, dear = (choose_threshold(*scored, ThresholdRule("cost", cost)) for cost in (0.1, 50))
+    assert dear < cheap
+
+
+def test_where_clean_pictures_are_certain_no_threshold_spares_them_all():
+    assert choose_threshold([1.0, 1.0, 0.3], [0, 1, 0], "false_alarms=0") == 1.0
+
+
+@pytest.mark.parametrize("text", ["best", "cost", "cost=0", "cost=inf", "recall=1.1", "recall=all", "macro_f1=2", ""])
+def test_a_rule_that_cannot_be_read_says_how_to_write_one(text):
+    with pytest.raises(ValueError, match=r"cannot choose a threshold for .*cost=5 .*recall=0.95 .*false_alarms=0.01"):
+        ThresholdRule.parse(text)
+
+
+@pytest.fixture
+def unsure():
+    """Logits of a model that is right about the odds but says them four times too timidly."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, 4000)
+    targets = (rng.random(4000) < 1 / (1 + np.exp(-logits))).astype(int)
+    return logits / 4, targets
+
+
+def test_the_temperature_is_found_and_makes_probabilities_true(unsure):
+    logits, targets = unsure
+    temperature = fit_temperature(logits, targets)
+    assert temperature == pytest.approx(0.25, rel=0.1)
+    before = calibration_error(scale_logits(logits, 1.0), targets)
+    after = calibration_error(scale_logits(logits, temperature), targets)
+    assert before > 0.15
+    assert after < 0.02
+    assert fit_temperature(logits * 40, targets) == pytest.approx(10, rel=0.1)
+
+
+def test_a_validation_set_without_a_mistake_does_not_make_a_model_certain():
+    temperature = fit_temperature([-1.0] * 50 + [1.0] * 50, [0] * 50 + [1] * 50)
+    assert scale_logits(1.0, temperature) == pytest.approx(51 / 52, abs=1e-3)  # Platt's, not 1
+    assert fit_temperature([1.0, -2.0], [1, 1]) == fit_temperature([], []) == 1.0
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_the_threshold_moves_along_so_that_no_answer_changes(unsure, temperature):
+    logits, _ = unsure
+    for threshold in (0.0, 0.2, 0.531, 1.0):
+        moved = scale_threshold(threshold, temperature)
+        assert ((scale_logits(logits, temperature) >= moved) == (scale_logits(logits, 1.0) >= threshold)).all()
+        assert scale_threshold(moved, 1 / temperature) == pytest.approx(threshold)
+
+
+def test_reliability_is_that_of_scikit_learn_ties_on_edges_included():
+    rng = np.random.default_rng(0)
+    probabilities, targets = np.round(rng.random(300), 1), rng.integers(0, 2, 300)
+    bins = reliability(probabilities, targets)
+    share, said = calibration_curve(targets, probabilities, n_bins=10)
+    assert bins["share"].to_numpy() == pytest.approx(share)
+    assert bins["probability"].to_numpy() == pytest.approx(said)
+    assert bins["n"].sum() == 300
+    assert ((bins["share_low"] <= bins["share"]) & (bins["share"] <= bins["share_high"])).all()
+    assert calibration_error(probabilities, targets) == pytest.approx(np.average(abs(share - said), weights=bins["n"]))
+
+
+def test_calibration_of_nothing_and_of_one_class():
+    assert calibration_error([], []) is None
+    assert calibration_error([0.2, 0.2], [0, 0]) == pytest.approx(0.2)
+
+
+def test_mcnemar_counts_only_the_pictures_that_tell_models_apart():
+    targets = [1] * 30
+    first, second = [1] * 20 + [0] * 10, [1] * 20 + [1] * 8 + [0] * 2
+    result = mcnemar(targets, first, second)
+    assert result == {"only_first_right": 0, "only_second_right": 8, "p_value": pytest.approx(2 * 0.5**8)}
+    assert mcnemar(targets, first, first)["p_value"] == mcnemar([], [], [])["p_value"] == 1.0
+    with pytest.raises(ValueError, match="compares answers, 0 or 1"):
+        mcnemar([1], [0.3], [1])
+
+
+def table(probabilities, targets, threshold=0.5):
+    return pd.DataFrame(
+        {
+            "path": [f"{i}.png" for i in range(len(targets))],
+            "target": targets,
+            "probability": probabilities,
+            "predicted": (np.asarray(probabilities) >= threshold).astype(int),
+        }
+    )
+
+
+def test_a_paired_comparison_sees_what_separate_intervals_hide(scored):
+    probabilities, targets = scored
+    first = table(probabilities, targets)
+    better = probabilities.copy()
+    wrong = np.flatnonzero((probabilities >= 0.5) != targets)
+    better[wrong] = targets[wrong]
+    second = table(better, targets).sample(frac=1, random_state=0)  # the order of the rows means nothing
+    result = compare(first, second)
+    value, (low, high) = result["differences"]["accuracy"]["value"], result["differences"]["accuracy"]["interval"]
+    assert value == pytest.approx(len(wrong) / len(targets))
+    assert 0 < low <= value <= high
+    assert result["mcnemar"]["only_second_right"] == len(wrong)
+    same = compare(first, first)
+    assert all(d["value"] == 0 and d["interval"] == [0, 0] for d in same["differences"].values())
+
+
+def test_only_answers_to_the_same_questions_are_compared(scored):
+    first = table(*scored)
+    with pytest.raises(ValueError, match=r"one lacks 0\.png"):
+        compare(first, first.iloc[1:])
+    with pytest.raises(ValueError, match="same targets"):
+        compare(first, first.assign(target=1 - first["target"]))
+    with pytest.raises(ValueError, match=r"0\.png is there twice"):
+        compare(first, pd.concat([first, first]))
+    assert compare(first.iloc[:0], first.iloc[:0])["differences"]["accuracy"] == {"value": None, "interval": None}
+
+
+@pytest.fixture
+def answers():
+    """The detector misses most lettering and flags the dark pictures of one person."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"target": np.repeat([1, 0], [60, 240])})
+    rows["kind"] = np.where(rows["target"] == 1, np.tile(["watermark", "strap", "fist"], 100), "")
+    rows["group"] = np.tile(["anna", "bert", "carl", "dora"], 75)
+    rows["brightness"] = rng.random(300)
+    dark = (rows["group"] == "carl") & (rows["brightness"] < 0.5)
+    rows["predicted"] = ((rows["target"] == 1) & (rows["kind"] != "watermark")) | ((rows["target"] == 0) & dark)
+    return rows.astype({"predicted": int})
+
+
+def test_the_worst_slices_are_the_planted_ones(answers):
+    slices = by_slice(answers, ["kind", "group", "brightness"])
+    recall, alarms = worst_slices(slices)
+    assert recall.startswith("least recall: kind watermark, 0 of 20 artifacts found, 0.00 [0.00, 0.16]")
+    assert alarms.startswith("most false alarms: group carl")
+    assert slices.groupby("slice")["artifacts"].sum().eq(60).all()
+    counts = slices.set_index("value").loc["strap"]
+    assert (counts["found"], counts["artifacts"], counts["clean"]) == (20, 20, 0)
+    assert np.isnan(counts["false_alarms"])
+
+
+def test_ranges_of_numbers_hold_about_equally_many_pictures(answers):
+    slices = by_slice(answers, ["brightness"], n_bins=4)
+    assert (slices["artifacts"] + slices["clean"]).tolist() == [75] * 4
+    one = by_slice(answers.assign(size=256), ["size"])
+    assert one["value"].tolist() == ["256"]
+
+
+def test_a_slice_of_one_unlucky_picture_is_not_the_worst(answers):
+    answers.loc[0, "kind"] = "seam"
+    answers.loc[0, "predicted"] = 0
+    assert worst_slices(by_slice(answers, ["kind"]))[0].startswith("least recall: kind watermark")
+    assert worst_slices(by_slice(answers.iloc[:0], ["kind", "group"])) == []
+
+
+def test_shares_of_few_trials_have_honest_intervals():
+    assert share_interval(0, 0) == (0.0, 1.0)
+    low, high = share_interval(0, 20)
+    assert low == 0.0
+    assert 0.1 < high < 0.2

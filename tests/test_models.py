@@ -201,6 +201,14 @@ def test_what_16_bits_cannot_hold_keeps_32(checkpoint):
     assert stored["backbone._conv_stem.weight"].dtype == torch.float16
 
 
+def test_a_checkpoint_from_before_there_were_temperatures_loads(checkpoint):
+    path, _ = checkpoint
+    fields = asdict(ModelInfo("efficientnet_lite0", 64, 0.4))
+    del fields["temperature"]
+    save_file(load_file(path), path, metadata={"artifact_utils": json.dumps(fields)})
+    assert load_checkpoint(path)[1].temperature == 1.0
+
+
 def rewrite(path, state=None, header=None):
     fields = asdict(ModelInfo("efficientnet_lite0", 64, 0.4))
     save_file(state or load_file(path), path, metadata={"artifact_utils": json.dumps(fields | (header or {}))})
@@ -212,6 +220,8 @@ def rewrite(path, state=None, header=None):
         {"arch": "os.system"},
         {"image_size": 10**9},
         {"threshold": float("nan")},
+        {"temperature": 0.0},
+        {"temperature": "warm"},
         {"surprise": 1},
         {"locates": 2},
         {"class_names": [1]},

@@ -328,6 +328,15 @@ def test_undo_leaves_what_is_not_its_own(source: Path, capsys: pytest.CaptureFix
     assert (source / "test/image_00001_1.png").exists()
 
 
+def test_undo_takes_what_training_decoded_with_it(source: Path) -> None:
+    output = source.parent / "dataset"
+    apply(plan(source, output))
+    (output / ".cache").mkdir()
+    (output / ".cache" / "squares-160.bin").write_bytes(b"pixels")
+    assert undo(output) == []
+    assert not output.exists()
+
+
 def test_undo_of_a_move_never_overwrites(source: Path) -> None:
     output, before = source.parent / "dataset", tree(source)
     apply(plan(source, output, mode="move"))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from artifact_utils import plots
 from artifact_utils.audit import find_duplicates, scan
-from artifact_utils.metrics import evaluate
+from artifact_utils.metrics import by_slice, evaluate
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_confusion_matrix_shows_counts_and_shares():
 def test_metrics_are_drawn_with_their_intervals(scores):
     with_intervals = plots.plot_metrics(evaluate(*scores, 0.5))
     assert drawn(with_intervals) == 1
-    assert [text.get_text() for text in with_intervals.axes[0].texts][-3] == f"{evaluate(*scores, 0.5)['macro_f1']:.3f}"
+    assert [text.get_text() for text in with_intervals.axes[0].texts][-5] == f"{evaluate(*scores, 0.5)['macro_f1']:.3f}"
     without = plots.plot_metrics(evaluate([0.2], [0], 0.5, n_bootstrap=0))
     assert len(without.axes[0].lines) < len(with_intervals.axes[0].lines)
 
@@ -107,6 +107,23 @@ def test_curves_and_histogram_mark_the_threshold(scores):
     assert figure.axes[0].lines[-1].get_ydata()[0] == recall
     assert figure.axes[1].lines[-1].get_xdata()[0] == recall
     assert drawn(plots.plot_probabilities(*scores, 0.5)) == 1
+
+
+def test_a_summary_shows_the_numbers_of_the_run(scores):
+    probabilities, targets = scores
+    metrics = evaluate(probabilities, targets, 0.5, n_bootstrap=20)
+    run = {"arch": "resnet18", "parameters": 11e6, "train_seconds": 90.0, "seed": 3, "best_epoch": 2, "threshold": 0.5}
+    history = pd.DataFrame(
+        {"epoch": [1, 2], "train_loss": [0.4, 0.2], "val_loss": [0.3, 0.2], "val_macro_f1": [0.5, 0.9]}
+    )
+    predictions = pd.DataFrame({"target": targets, "probability": probabilities})
+    figure = plots.plot_summary(run | {"test": metrics}, history, predictions)
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert f"{metrics['macro_f1']:.3f}" in texts
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [0.4, 0.2]
+    untrained = plots.plot_summary(run | {"validation": metrics}, history[:0], predictions)
+    assert drawn(untrained) == 6
+    assert untrained.axes[2].get_title(loc="left").startswith("Validation set, 100 pictures")
 
 
 def test_one_class_has_no_curve_but_a_figure():
@@ -150,3 +167,63 @@ def test_where_puts_every_map_under_its_picture():
     drawn = [len(ax.images) for ax in figure.axes]
     assert drawn == [1, 1, 2, 2, 1, 0, 2, 0]
     assert figure.axes[0].get_title() == "a"
+
+
+def test_answers_of_both_ends_are_shown_with_map_probability_and_kind(folder):
+    predictions = scan(folder)[["path"]].assign(
+        target=1, predicted=1, probability=[0.9, 0.6, 0.8, 0.7, 0.95], kind=["third_eye", "", None, "fist", "strap"]
+    )
+    asked = []
+
+    def locate(picture):
+        asked.append(picture.shape)
+        return np.eye(8, dtype=np.float32)
+
+    figure = plots.plot_answers(folder, predictions, "true positive", locate, n=4)
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert titles == ["0.950\nstrap", "0.900\nthird eye", "0.700\nfist", "0.600"]
+    assert {text.get_text() for ax in figure.axes for text in ax.texts} == {"most certain", "least certain"}
+    assert len(asked) == 4
+    assert drawn(plots.plot_answers(folder, predictions, "false negative", locate)) == 0
+    assert figure.get_suptitle() == "True positives: 4 of 5"
+
+
+def test_reliability_shows_the_error_before_and_after(scores):
+    figure = plots.plot_reliability({"before": scores[0], "after": scores[0] ** 2}, scores[1])
+    assert drawn(figure) == 4
+    assert figure.axes[0].get_title(loc="left").startswith("before: ECE 0.")
+    assert drawn(plots.plot_reliability({"nothing": []}, [])) == 2
+
+
+def test_slices_are_drawn_with_their_counts():
+    table = pd.DataFrame(
+        {"target": [1, 1, 0, 0], "predicted": [1, 0, 1, 0], "kind": ["fist", "strap", "", ""], "group": list("aabb")}
+    )
+    figure = plots.plot_slices(by_slice(table, ["kind", "group"]))
+    assert drawn(figure) == 2
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "kind: fist", "kind: strap", "group: a", "group: b",
+    ]  # fmt: skip
+    assert "1 of 2" in [text.get_text() for text in figure.axes[0].texts]
+    assert drawn(plots.plot_slices(by_slice(table.iloc[:0], ["kind"]))) == 2
+
+
+def test_robustness_is_a_curve_for_each_perturbation():
+    rows = [("none", np.nan, 0.9), ("blur", 2.0, 0.5), ("blur", 1.0, 0.7), ("noise", 8.0, 0.6)]
+    table = pd.DataFrame(rows, columns=["perturbation", "degree", "macro_f1"])
+    table = table.assign(recall=table["macro_f1"], false_alarms=0.1)
+    figure = plots.plot_robustness(table)
+    assert drawn(figure) == 2
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "2"]
+    assert list(figure.axes[0].lines[1].get_ydata()) == [0.7, 0.5]
+
+
+def test_feature_maps_are_shown_as_a_picture_and_as_sliders(monkeypatch):
+    shown = []
+    monkeypatch.setattr("artifact_utils.plots.features.display", lambda bundle, raw: shown.append(bundle))
+    maps = {f"stage {i} of 2": np.random.default_rng(i).random((10, 6, 6), dtype=np.float32) for i in (1, 2)}
+    plots.step_through(np.zeros((40, 40, 3), np.uint8), maps, n=4)
+    assert Image.open(io.BytesIO(shown[0]["image/jpeg"])).width > 300
+    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    figure = plots.plot_feature_maps(np.zeros((40, 40, 3), np.uint8), maps, n=4, first=8)
+    assert [ax.get_title() for ax in figure.axes if ax.get_title(loc="center")] == ["9", "10"] * 2

@@ -54,7 +54,7 @@ def test_only_pixels_under_the_mask_change_and_visibly(kind: str) -> None:
     change = np.abs(injected.image.astype(int) - PORTRAIT).max(axis=2)
     assert not change[~injected.mask].any()
     assert change[injected.mask].mean() > 12
-    assert 0.005 < injected.mask.mean() < 0.75
+    assert 0.0015 <= injected.mask.mean() < 0.75
     assert (change >= 4)[injected.mask].mean() > 0.4  # the mask is not just a box around a speck
 
 
@@ -91,7 +91,7 @@ def test_family_or_nothing_draws_a_kind() -> None:
     assert {inject(PORTRAIT, rng, kind="glitch").kind for _ in range(20)} <= set(FAMILIES["glitch"])
     drawn = [inject(PORTRAIT, rng) for _ in range(30)]
     assert len({injected.kind for injected in drawn}) > 10
-    assert all(0.35 <= injected.strength <= 1 for injected in drawn)
+    assert all(0.2 <= injected.strength <= 1 for injected in drawn)
 
 
 def test_more_strength_changes_more() -> None:

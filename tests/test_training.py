@@ -1,5 +1,4 @@
 import contextlib
-import itertools
 import json
 import os
 import shutil
@@ -13,13 +12,15 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
-from artifact_utils.models import BACKBONES, load_checkpoint
+from artifact_utils.metrics import calibration_error, scale_threshold
+from artifact_utils.models import BACKBONES, ModelInfo, load_checkpoint
 from artifact_utils.runs import RunError, TrainingInterrupted
-from artifact_utils.training import lr_scale, report, train
+from artifact_utils.training import calibrated, report, train
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,7 +43,8 @@ def test_a_run_is_a_folder_with_everything_in_it(config):
     run = train(config, on_epoch_end=rows.append)
     assert {file.name for file in run.iterdir()} == {
         "config.json", "history.csv", "metrics.json", "best.safetensors", "last.pt",
-        "curves.png", "confusion_matrix.png", "predictions.csv",
+        "previous.pt", "curves.png", "confusion_matrix.png", "summary.png", "tensorboard", "predictions.csv",
+        "validation.csv",
     }  # fmt: skip
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["test"]["n"] == 12
@@ -50,10 +52,13 @@ def test_a_run_is_a_folder_with_everything_in_it(config):
     assert metrics["best_epoch"] in (1, 2, 3)
     assert pd.read_csv(run / "history.csv").epoch.tolist() == [1, 2, 3] == [row["epoch"] for row in rows]
     predictions = pd.read_csv(run / "predictions.csv")
-    assert predictions.columns.tolist() == ["path", "group", "target", "probability", "predicted"]
+    assert predictions.columns.tolist() == ["path", "group", "kind", "strength", "target", "probability", "predicted"]
     assert predictions.path.str.startswith("test/").all()
     assert ((predictions.probability >= metrics["threshold"]) == predictions.predicted.astype(bool)).all()
     assert "macro F1" in report(run)
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("macro_f1/val")] == [1, 2, 3]
+    assert [event.value for event in events.Scalars("loss/train")] == pytest.approx([row["train_loss"] for row in rows])
 
 
 def test_the_checkpoint_knows_its_threshold_and_metrics(config):
@@ -62,6 +67,31 @@ def test_the_checkpoint_knows_its_threshold_and_metrics(config):
     _, info = load_checkpoint(run / "best.safetensors")
     assert info.threshold == metrics["threshold"]
     assert info.metrics["test"]["macro_f1"] == metrics["test"]["macro_f1"]
+
+
+def test_calibration_is_learnt_on_validation_and_changes_no_answer(config):
+    run = train(replace(config, threshold_for="recall=1"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    _, info = load_checkpoint(run / "best.safetensors")
+    assert info.temperature == metrics["temperature"] != 1.0
+    history = pd.read_csv(run / "history.csv").set_index("epoch")
+    raw = history.threshold[metrics["best_epoch"]]
+    assert scale_threshold(info.threshold, 1 / info.temperature) == pytest.approx(raw)
+    validation = pd.read_csv(run / "validation.csv")
+    assert validation.path.str.startswith("train/").all()
+    assert validation.predicted[validation.target == 1].all()  # what the threshold was asked for
+    assert metrics["validation"]["calibration"]["ece"] == calibration_error(validation.probability, validation.target)
+    table = Detector.load(run, device="cpu").table(list_portraits(config.data, "test"), config.data)
+    stored = pd.read_csv(run / "predictions.csv")
+    assert table.probability.to_numpy() == pytest.approx(stored.probability.to_numpy(), abs=1e-4)
+
+
+def test_calibrating_twice_is_calibrating_once():
+    info, logits = ModelInfo("resnet18", 64, 0.3), torch.tensor([-1.0, 0.0, 0.5, 2.0])
+    once = calibrated(info, logits, torch.tensor([0, 1, 0, 1]))
+    again = calibrated(once, logits, torch.tensor([0, 1, 0, 1]))
+    assert again.threshold == pytest.approx(once.threshold)
+    assert again.temperature == once.temperature
 
 
 def test_training_learns_what_can_be_seen(config):
@@ -84,7 +114,31 @@ class Killed(BaseException):
     """Nobody catches it, like kill -9."""
 
 
+def assert_same_state(one, other):
+    """Bitwise, through all that a state holds: weights, average, optimiser, schedule, random states, progress."""
+    assert type(one) is type(other)
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one.keys() - {"seconds"}:
+            assert_same_state(one[name], other[name])
+    elif isinstance(one, list | tuple):
+        for a, b in zip(one, other, strict=True):
+            assert_same_state(a, b)
+    else:
+        assert one == other
+
+
+def state_of(run):
+    return torch.load(run / "last.pt", weights_only=True)
+
+
+EVERYTHING = {"ema": 0.9, "accumulate": 2, "mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
+
+
 def test_resuming_after_a_kill_equals_running_through(config, tmp_path):
+    config = replace(config, epochs=4, **EVERYTHING)
     straight = train(config)
 
     def kill(row):
@@ -95,14 +149,24 @@ def test_resuming_after_a_kill_equals_running_through(config, tmp_path):
     with pytest.raises(Killed):
         train(killed, on_epoch_end=kill)
     resumed = train(TrainConfig(out=killed.out, resume=True, device="cpu", workers=0))
+    assert_same_state(state_of(straight), state_of(resumed))
     before, after = weights_of(straight), weights_of(resumed)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    states = [torch.load(run / "last.pt", weights_only=True) for run in (straight, resumed)]
-    model, resumed_model = (state["state"]["model"] for state in states)
-    assert all(torch.equal(model[name], resumed_model[name]) for name in model)
-    ignored = ["seconds"]
-    histories = [pd.read_csv(run / "history.csv").drop(columns=ignored) for run in (straight, resumed)]
+    histories = [pd.read_csv(run / "history.csv").drop(columns="seconds") for run in (straight, resumed)]
     pd.testing.assert_frame_equal(*histories)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_state_is_passed_over_for_the_one_before(config, capsys, damage):
+    straight = train(replace(config, epochs=2))
+    expected = state_of(straight)
+    (straight / "metrics.json").unlink()
+    data = bytearray((straight / "last.pt").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (straight / "last.pt").write_bytes(data if damage == "flipped" else data[:1000])
+    train(TrainConfig(out=straight, resume=True, device="cpu", workers=0))
+    assert "last.pt cannot be read" in (text := capsys.readouterr().out) and "going on from previous.pt" in text
+    assert_same_state(expected, state_of(straight))
 
 
 def test_ctrl_c_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config, tmp_path, monkeypatch):
@@ -155,7 +219,7 @@ def test_continuing_with_another_config_is_refused(config):
         train(TrainConfig(out=config.out, resume=True, lr=0.5))
 
 
-def test_a_damaged_state_is_reported(config):
+def test_without_any_good_state_the_run_cannot_go_on(config):
     train(replace(config, epochs=1))
     (config.out / "metrics.json").unlink()
     (config.out / "last.pt").write_bytes(b"not a state")
@@ -180,6 +244,7 @@ def test_auto_takes_the_small_network_without_a_gpu_and_says_why(capsys):
         ({"epochs": -1}, "--epochs -1 is out of range"),
         ({"batch_size": 1}, "--batch-size 1 is out of range"),
         ({"lr": float("nan")}, "--lr nan is out of range"),
+        ({"threshold_for": "luck"}, "--threshold-for: cannot choose a threshold for 'luck': say macro_f1"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
         ({"device": "toaster"}, "device 'toaster' cannot be used"),
     ],
@@ -187,13 +252,6 @@ def test_auto_takes_the_small_network_without_a_gpu_and_says_why(capsys):
 def test_values_out_of_range_are_named(arguments, message):
     with pytest.raises(ConfigError, match=message):
         resolve(TrainConfig(**{"device": "cpu", **arguments}))
-
-
-def test_the_learning_rate_warms_up_and_decays():
-    scale = [lr_scale(step, 100, 10) for step in range(100)]
-    assert scale[0] < scale[5] < scale[10] == pytest.approx(1.0)
-    assert all(later < earlier for earlier, later in itertools.pairwise(scale[10:]))
-    assert scale[-1] == pytest.approx(0.01, abs=0.01)
 
 
 def start(config, *arguments):

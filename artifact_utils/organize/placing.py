@@ -108,7 +108,9 @@ def undo(output: Path | str) -> list[str]:
             write_manifest(output, kept)
         else:
             (output / MANIFEST).unlink(missing_ok=True)
-        for folder in [*folders, *(output / split for split in SPLITS), output]:
+            for file in (output / ".cache").glob("squares-*"):  # what training decoded from the pictures
+                file.unlink()
+        for folder in [*folders, *(output / split for split in SPLITS), output / ".cache", output]:
             with contextlib.suppress(OSError):  # not empty, or never made
                 folder.rmdir()
     return left

@@ -102,6 +102,8 @@ def plot_where(
     captions: Sequence[str] = (),
     *,
     columns: int = 8,
+    rows: Sequence[str] = (),
+    title: str = "",
 ) -> Figure:
     """Pictures, and under each the same one with a heat map over it: the brighter, the surer of an artifact there.
 
@@ -110,12 +112,19 @@ def plot_where(
         maps: float (H, W) in [0, 1], what ``Detector.locate`` gives.
         captions: one a picture.
         columns: pictures in a row.
+        rows: what to write beside each row of pictures.
+        title: of the figure.
     """
     n_rows = 2 * max(-(-len(pictures) // columns), 1)
     figure = Figure(figsize=(1.2 * columns, 1.3 * n_rows), layout="constrained")
     axes: npt.NDArray[Any] = figure.subplots(n_rows, columns, squeeze=False)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     for ax in axes.flat:
         ax.set_axis_off()
+    for row, name in zip(range(0, n_rows, 2), rows, strict=False):
+        place = {"ha": "right", "va": "center", "rotation": 90, "fontsize": 8}
+        axes[row, 0].text(-0.06, 0.5, name, transform=axes[row, 0].transAxes, **place)
     for i, (picture, heat) in enumerate(zip(pictures, maps, strict=True)):
         row, column = 2 * (i // columns), i % columns
         thumbnail = Image.fromarray(picture).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)

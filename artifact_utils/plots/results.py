@@ -1,5 +1,6 @@
 """Figures of a run: how it learned, what it scores, and which pictures it got right and wrong."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
+from artifact_utils.images import load_image
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN
-from artifact_utils.plots.galleries import Panel, draw_galleries
+from artifact_utils.metrics.evaluation import SCALARS
+from artifact_utils.plots.galleries import Panel, draw_galleries, plot_where
 from artifact_utils.plots.style import COLOURS, GREEN, GREY, house_style
 
 OUTCOMES = {"true positive": (1, 1), "true negative": (0, 0), "false positive": (0, 1), "false negative": (1, 0)}
@@ -63,15 +66,9 @@ def plot_metrics(metrics: dict[str, Any]) -> Figure:
         for name in reversed(CLASS_NAMES)
         for metric in ("precision", "recall", "f1")
     ]
-    whole = {
-        "accuracy": "accuracy",
-        "macro_f1": "macro F1",
-        "roc_auc": "ROC AUC",
-        "average_precision": "average precision",
-    }
-    rows += [(title, metrics[name], intervals.get(name)) for name, title in whole.items()]
-    colours = [COLOURS[CLASS_NAMES[ARTIFACT]]] * 3 + [COLOURS[CLASS_NAMES[CLEAN]]] * 3 + [GREY] * 4
-    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+    rows += [(title, metrics[name], intervals.get(name)) for name, title in SCALARS.items() if name in metrics]
+    colours = [COLOURS[CLASS_NAMES[ARTIFACT]]] * 3 + [COLOURS[CLASS_NAMES[CLEAN]]] * 3 + [GREY] * (len(rows) - 6)
+    figure = Figure(figsize=(7.5, 4.0), layout="constrained")
     ax = figure.subplots()
     for y, ((_, value, interval), colour) in enumerate(zip(rows, colours, strict=True)):
         if interval is not None:
@@ -197,13 +194,57 @@ def plot_outcome(folder: str | Path, predictions: pd.DataFrame, outcome: str, *,
     Raises:
         ValueError: an outcome of another name.
     """
-    if outcome not in OUTCOMES:
-        raise ValueError(f"unknown outcome {outcome!r}: choose one of {', '.join(OUTCOMES)}")
-    target, predicted = OUTCOMES[outcome]
-    rows = predictions[(predictions["target"] == target) & (predictions["predicted"] == predicted)]
-    rows = rows.sort_values("probability", ascending=not predicted, kind="stable")
+    rows, target = _answers(predictions, outcome)
     shown = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).round().astype(int))]
     title = f"{outcome.capitalize()}s: {len(shown)} of {len(rows)}" if len(rows) else f"{outcome.capitalize()}s: none"
     captions = [f"{probability:.3f}" for probability in shown["probability"]]
     paths = [Path(folder) / path for path in shown["path"]]
     return draw_galleries([Panel(title, paths, COLOURS[CLASS_NAMES[target]], captions)])
+
+
+@house_style
+def plot_answers(
+    folder: str | Path,
+    predictions: pd.DataFrame,
+    outcome: str,
+    locate: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+    *,
+    n: int = 16,
+) -> Figure:
+    """The most and the least certain answers of one kind, each with its probability, its kind of artifact and its map.
+
+    Args:
+        folder: what the ``path`` column is relative to.
+        predictions: a run's ``predictions.csv``: ``path``, ``target``, ``predicted``, ``probability`` and, if known,
+            ``kind``.
+        outcome: "true positive", "true negative", "false positive" or "false negative".
+        locate: from a picture, uint8 (H, W, 3), to its heat map, such as ``Detector.locate``.
+        n: pictures shown; where there are more of that kind, half of them from either end.
+
+    Raises:
+        ValueError: an outcome of another name.
+    """
+    rows, target = _answers(predictions, outcome)
+    if rows.empty:
+        return draw_galleries([Panel(f"{outcome.capitalize()}s: none", [], COLOURS[CLASS_NAMES[target]])])
+    half = max(n // 2, 1)
+    shown, names = rows, ["most certain first"]
+    if len(rows) > 2 * half:
+        shown, names = pd.concat([rows.head(half), rows.tail(half)]), ["most certain", "least certain"]
+    title = f"{outcome.capitalize()}s: {len(shown)} of {len(rows)}"
+    pictures = [np.asarray(load_image(Path(folder) / path)) for path in shown["path"]]
+    kinds = shown["kind"].fillna("").astype(str) if "kind" in shown else [""] * len(shown)
+    captions = [
+        f"{p:.3f}\n{kind.replace('_', ' ')}".rstrip() for p, kind in zip(shown["probability"], kinds, strict=True)
+    ]
+    maps = [locate(picture) for picture in pictures]
+    return plot_where(pictures, maps, captions, columns=min(half, 8), rows=names, title=title)
+
+
+def _answers(predictions: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, int]:
+    """The rows of one kind of answer, the most certain first, and their true class."""
+    if outcome not in OUTCOMES:
+        raise ValueError(f"unknown outcome {outcome!r}: choose one of {', '.join(OUTCOMES)}")
+    target, predicted = OUTCOMES[outcome]
+    rows = predictions[(predictions["target"] == target) & (predictions["predicted"] == predicted)]
+    return rows.sort_values("probability", ascending=not predicted, kind="stable"), target

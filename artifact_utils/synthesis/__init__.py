@@ -13,26 +13,42 @@ it and list it in its family's ``ARTIFACTS``. Masks are not the functions' busin
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from artifact_utils.synthesis import defects, eyes, features, fused, glitch, hands, held, objects, scripts, text
+from artifact_utils.synthesis import (
+    adornments,
+    defects,
+    eyes,
+    features,
+    fused,
+    glitch,
+    grafted,
+    hands,
+    held,
+    marks,
+    mouths,
+    objects,
+    prints,
+    scripts,
+    text,
+)
 from artifact_utils.synthesis import face as face_family
 from artifact_utils.synthesis.compositing import Artifact, settle
 from artifact_utils.synthesis.geometry import FACE_COLUMNS, Face
 from artifact_utils.synthesis.harmless import harmless_edit
 
-__all__ = ["FACE_COLUMNS", "FAMILIES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
+__all__ = ["FACE_COLUMNS", "FAMILIES", "FAMILY_SHARES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
 
 _FAMILY_ARTIFACTS: dict[str, tuple[Artifact, ...]] = {
-    "hands": hands.ARTIFACTS + held.ARTIFACTS,
-    "face": face_family.ARTIFACTS + eyes.ARTIFACTS + features.ARTIFACTS,
-    "text": text.ARTIFACTS + scripts.ARTIFACTS,
-    "objects": objects.ARTIFACTS + fused.ARTIFACTS,
-    "glitch": glitch.ARTIFACTS + defects.ARTIFACTS,
+    "hands": hands.ARTIFACTS + held.ARTIFACTS + grafted.ARTIFACTS,
+    "face": face_family.ARTIFACTS + eyes.ARTIFACTS + features.ARTIFACTS + mouths.ARTIFACTS + marks.FACE_ARTIFACTS,
+    "text": text.ARTIFACTS + scripts.ARTIFACTS + prints.ARTIFACTS,
+    "objects": objects.ARTIFACTS + fused.ARTIFACTS + adornments.ARTIFACTS + marks.OBJECT_ARTIFACTS,
+    "glitch": glitch.ARTIFACTS + defects.ARTIFACTS + marks.GLITCH_ARTIFACTS,
 }
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -49,7 +65,21 @@ MIN_MEAN_CHANGE = 14.0
 """Mean change of the changed pixels, in grey levels, below which a fault counts as invisible."""
 MIN_AREA = 0.006
 """Share of the picture below which a fault counts as invisible."""
+MIN_SMALL_AREA = 0.0015
+"""The same for the kinds that are small in nature: signatures, prints, what sticks to a cheek."""
 _MAX_DRAWS = 6
+
+_SMALL = frozenset(artifact.__name__ for artifact in prints.SMALL + adornments.SMALL + marks.SMALL)
+_MODELLED = frozenset(
+    artifact.__name__ for module in (grafted, mouths, prints, adornments, marks) for artifact in module.ARTIFACTS
+)
+"""Kinds modelled on what generators do."""
+_LEARNED_LAST = frozenset({"doubled_eye", "third_eye", "doubled_mouth", "swollen_feature", "shifted_feature"})
+"""Kinds that show nothing but what belongs in a face, once too often, too large or in the wrong place."""
+_PREFERENCE = 3.0
+"""How much more often than the others the kinds of these two sets are drawn."""
+FAMILY_SHARES = {"hands": 0.26, "text": 0.24, "face": 0.2, "objects": 0.2, "glitch": 0.1}
+"""How often each family is drawn: about as often as generators fail in it, none of them hardly ever."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +100,7 @@ def inject(
     rng: np.random.Generator,
     *,
     kind: str | None = None,
-    kinds: Collection[str] = KINDS,
+    kinds: Collection[str] | None = None,
     strength: float | None = None,
     face: Face | None = None,
 ) -> Injected:
@@ -82,9 +112,9 @@ def inject(
     Args:
         image: uint8 (H, W, 3) RGB, at least 32 pixels a side; it is not changed.
         rng: the only source of randomness: the same state gives the same picture.
-        kind: one of :data:`KINDS`, or a family of :data:`FAMILIES` to draw from; by default any family alike.
-        kinds: what to draw from.
-        strength: from 0, subtle, to 1, gross; drawn from 0.35..1 by default.
+        kind: one of :data:`KINDS`, or a family to draw from; by default any, see :data:`FAMILY_SHARES`.
+        kinds: what to draw from, whatever the families; by default all kinds.
+        strength: from 0, subtle, to 1, gross; drawn from 0.2..1 by default.
         face: where the face is; by default a guess from the shape of the picture.
 
     Returns:
@@ -94,16 +124,16 @@ def inject(
         ValueError: an unknown kind, a strength outside [0, 1], or an image of another type or shape.
     """
     _check_image(image)
-    wanted = frozenset(kinds)
-    families = {name: [kind for kind in own if kind in wanted] for name, own in FAMILIES.items()}
-    if kind is None:
-        kind = str(rng.choice([name for name, own in families.items() if own]))
-    if kind in families:
-        kind = str(rng.choice(families[kind]))
+    if kind is None and kinds is not None:
+        kind = _drawn(rng, _weights(sorted(kinds)))
+    elif kind is None:
+        kind = _drawn(rng, FAMILY_SHARES)
+    if kind in FAMILIES:
+        kind = _drawn(rng, _weights(FAMILIES[kind]))
     if kind not in _ARTIFACTS:
         raise ValueError(f"unknown artifact {kind!r}: expected one of {', '.join(KINDS)}, or of {', '.join(FAMILIES)}")
     if strength is None:
-        strength = float(rng.uniform(0.35, 1))
+        strength = float(rng.uniform(0.2, 1))
     if not 0 <= strength <= 1:
         raise ValueError(f"strength must lie in [0, 1], not {strength}")
     face = face or Face.guess(*image.shape[:2])
@@ -122,12 +152,22 @@ def inject(
     return best[1]
 
 
+def _weights(kinds: Sequence[str]) -> dict[str, float]:
+    return {kind: _PREFERENCE if kind in _MODELLED | _LEARNED_LAST else 1.0 for kind in kinds}
+
+
+def _drawn(rng: np.random.Generator, weights: dict[str, float]) -> str:
+    shares = np.array(list(weights.values()))
+    return str(rng.choice(list(weights), p=shares / shares.sum()))
+
+
 def _visibility(image: np.ndarray, injected: Injected) -> float:
     """At least 1 where the fault is large and strong enough to be seen."""
     if not injected.mask.any():
         return 0.0
     change = cv2.mean(cv2.absdiff(injected.image, image), injected.mask.view(np.uint8))
-    return min(sum(change) / 3 / MIN_MEAN_CHANGE, float(injected.mask.mean()) / MIN_AREA)
+    smallest = MIN_SMALL_AREA if injected.kind in _SMALL else MIN_AREA
+    return min(sum(change) / 3 / MIN_MEAN_CHANGE, float(injected.mask.mean()) / smallest)
 
 
 def _check_image(image: np.ndarray) -> None:

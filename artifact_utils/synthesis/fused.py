@@ -18,7 +18,7 @@ from artifact_utils.synthesis.compositing import (
 )
 from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.objects import _torn_outline
-from artifact_utils.synthesis.shading import around, hue, in_tone, lit, put_back
+from artifact_utils.synthesis.shading import around, hair_colour, hue, in_tone, lit, put_back
 
 _METALS = ((150, 152, 158), (196, 160, 84), (92, 94, 102), (150, 104, 74))
 
@@ -69,18 +69,10 @@ def _resampled(corners: np.ndarray, n: int) -> np.ndarray:
     return np.stack([np.interp(at, np.arange(len(closed)), closed[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def _hair_colour(image: np.ndarray, face: Face) -> np.ndarray:
-    """Of what frames the face above and beside the brow, the darker half: mostly hair, (3,)."""
-    spots = [face.at(right, down) for right, down in ((0, -1.15), (-0.8, -0.9), (0.8, -0.9), (0, -1.35))]
-    height, width = image.shape[:2]
-    pixels = np.array([image[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))] for x, y in spots])
-    return np.asarray(pixels[np.argsort(pixels.sum(axis=1))[:2]].mean(axis=0), np.float32)
-
-
 def hair_strands(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """A lock of hair that starts nowhere, lies across eye, nose or mouth and grows into the skin."""
     unit = face.unit
-    colour = np.clip(_hair_colour(image, face) * rng.uniform(0.8, 1.2), 8, 235)
+    colour = np.clip(hair_colour(image, face) * rng.uniform(0.8, 1.2), 8, 235)
     side = rng.choice([-1.0, 1.0])
     start = face.at(side * rng.uniform(0.2, 0.9), rng.uniform(-0.7, 0.3))
     end = face.at(side * rng.uniform(-0.9, 0.2), rng.uniform(0.6, 1.7))

@@ -24,6 +24,7 @@ from artifact_utils.synthesis.compositing import (
 )
 from artifact_utils.synthesis.everyday import EVERYDAY_EDITS, Edit
 from artifact_utils.synthesis.geometry import Face
+from artifact_utils.synthesis.plain import PLAIN_EDITS
 
 
 def pasted_back(image: np.ndarray, rng: np.random.Generator, face: Face) -> np.ndarray:
@@ -148,6 +149,7 @@ EDITS: tuple[Edit, ...] = (
     dyed_clothes,
     tinted_background,
     *EVERYDAY_EDITS,
+    *PLAIN_EDITS,
 )
 """Every edit that :func:`harmless_edit` draws from, ``(image, rng, face) -> image`` on float32 pictures in 0..255."""
 

@@ -18,16 +18,8 @@ from artifact_utils.synthesis.compositing import (
     smooth_noise,
 )
 from artifact_utils.synthesis.geometry import Face
-from artifact_utils.synthesis.hands import (
-    _SUPERSAMPLING,
-    _build,
-    _Hand,
-    _open_pose,
-    _Pose,
-    _reach,
-    _render,
-    _turned,
-)
+from artifact_utils.synthesis.hand_model import SUPERSAMPLING, Hand, Pose, add_hand, render_hand, turned
+from artifact_utils.synthesis.hands import open_pose, reaching_hand
 from artifact_utils.synthesis.shading import around, hue, in_tone, lit, oriented, put_back
 
 
@@ -35,15 +27,15 @@ def hand_on_eyes(image: np.ndarray, rng: np.random.Generator, strength: float, f
     """A malformed hand held before the eyes or the brow."""
     side = float(rng.choice([-1, 1]))
     target = face.at(rng.normal(0, 0.35), rng.uniform(-0.35, 0.15))
-    pose = _open_pose(rng, strength, side)
-    return _reach(image, rng, strength, face, target, side, pose, lean=(25, 95), precision=np.float32)
+    pose = open_pose(rng, strength, side)
+    return reaching_hand(image, rng, strength, face, target, side, pose, lean=(25, 95), precision=np.float32)
 
 
 def hand_on_chin(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """The chin rests on a malformed hand."""
     side = float(rng.choice([-1, 1]))
     target = face.at(rng.normal(0, 0.3), rng.uniform(1.45, 1.75) - 0.2 * strength)
-    return _reach(image, rng, strength, face, target, side, _open_pose(rng, strength, side), precision=np.float32)
+    return reaching_hand(image, rng, strength, face, target, side, open_pose(rng, strength, side), precision=np.float32)
 
 
 def extra_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -51,8 +43,8 @@ def extra_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, 
     side = float(rng.choice([-1, 1]))
     target = face.at(side * rng.uniform(0.2, 0.9), rng.uniform(0.4, 1.4))
     n = 5 if strength < 0.5 else int(rng.integers(5, 8))
-    pose = _Pose(n_fingers=n, spread=rng.uniform(20, 50), thumb=side, nails=bool(rng.random() < 0.8), chaos=0.15)
-    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
+    pose = Pose(n_fingers=n, spread=rng.uniform(20, 50), thumb=side, nails=bool(rng.random() < 0.8), chaos=0.15)
+    return reaching_hand(image, rng, strength, face, target, side, pose, precision=np.float32)
 
 
 def missing_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -60,16 +52,16 @@ def missing_fingers(image: np.ndarray, rng: np.random.Generator, strength: float
     side = float(rng.choice([-1, 1]))
     target = face.at(side * rng.uniform(0.1, 0.8), rng.uniform(0.4, 1.4))
     n = 3 if strength < 0.5 else 2
-    pose = _Pose(n, rng.uniform(15, 45), thumb=side * float(rng.random() < 0.7), nails=True, chaos=0.2)
-    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
+    pose = Pose(n, rng.uniform(15, 45), thumb=side * float(rng.random() < 0.7), nails=True, chaos=0.2)
+    return reaching_hand(image, rng, strength, face, target, side, pose, precision=np.float32)
 
 
 def bent_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """Fingers that bend where and how no finger bends, across each other."""
     side = float(rng.choice([-1, 1]))
     target = face.at(rng.uniform(-0.6, 0.6), rng.uniform(0.5, 1.3))
-    pose = _Pose(int(rng.integers(4, 6)), rng.uniform(15, 45), thumb=side, chaos=0.5, kink=35 + 45 * strength)
-    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
+    pose = Pose(int(rng.integers(4, 6)), rng.uniform(15, 45), thumb=side, chaos=0.5, kink=35 + 45 * strength)
+    return reaching_hand(image, rng, strength, face, target, side, pose, precision=np.float32)
 
 
 def sausage_fingers(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -77,21 +69,21 @@ def sausage_fingers(image: np.ndarray, rng: np.random.Generator, strength: float
     side = float(rng.choice([-1, 1]))
     target = face.at(rng.uniform(-0.6, 0.6), rng.uniform(0.6, 1.3))
     girth = 1.3 + 0.45 * strength
-    pose = _Pose(int(rng.integers(3, 5)), rng.uniform(35, 70), thumb=side, chaos=0.35, girth=girth)
-    return _reach(image, rng, strength, face, target, side, pose, precision=np.float32)
+    pose = Pose(int(rng.integers(3, 5)), rng.uniform(35, 70), thumb=side, chaos=0.35, girth=girth)
+    return reaching_hand(image, rng, strength, face, target, side, pose, precision=np.float32)
 
 
 def merged_hands(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """Two hands before mouth or chin whose fingers run into each other."""
     target = face.at(rng.normal(0, 0.15), rng.uniform(1.0, 1.5))
-    length = face.unit * (1.25 + 0.4 * strength) * _SUPERSAMPLING
-    hand = _Hand(image, np.float32)
+    length = face.unit * (1.25 + 0.4 * strength) * SUPERSAMPLING
+    hand = Hand(image, np.float32)
     for side in (-1.0, 1.0):
-        along = _turned(-face.down, -side * rng.uniform(25, 60))
-        pose = _Pose(int(rng.integers(3, 6)), rng.uniform(5, 25), fused=0.5 * strength, thumb=side, chaos=0.4)
-        start = target * _SUPERSAMPLING - along * length * rng.uniform(0.6, 0.75)
-        _build(hand, rng, start, along, length, pose)
-    return _render(image, rng, face, hand, 0.062 * length)
+        along = turned(-face.down, -side * rng.uniform(25, 60))
+        pose = Pose(int(rng.integers(3, 6)), rng.uniform(5, 25), fused=0.5 * strength, thumb=side, chaos=0.4)
+        start = target * SUPERSAMPLING - along * length * rng.uniform(0.6, 0.75)
+        add_hand(hand, rng, start, along, length, pose)
+    return render_hand(image, rng, face, hand, 0.062 * length)
 
 
 @dataclass(frozen=True)
@@ -185,7 +177,7 @@ def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Fa
     side = float(rng.choice([-1, 1]))
     light = light_from(image, face)
     tip = face.at(side * rng.uniform(0.0, 0.6), rng.uniform(0.1, 1.1))
-    along = _turned(face.down, -side * rng.uniform(20, 75))
+    along = turned(face.down, -side * rng.uniform(20, 75))
     length = unit * (0.95 + 0.45 * strength) * rng.uniform(0.9, 1.15)
     window, part, _ = around(image, face, tip + along * 0.5 * length, 0.75 * length + 0.5 * unit)
     place = tip - [window[1].start, window[0].start]
@@ -193,12 +185,12 @@ def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Fa
     changed = np.abs(drawn - part).max(axis=2) > 1
     image = put_back(image, window, add_grain(drawn, changed.astype(np.float32), rng, like=image))
     grip = tip + along * length
-    reach = unit * (1.2 + 0.3 * strength) * _SUPERSAMPLING
-    aim = _turned(-face.down, -side * rng.uniform(0, 50))
-    pose = _Pose(int(rng.choice([3, 4, 5, 6])), 6.0, fused=0.3 * strength, thumb=-side, chaos=0.4, closed=True)
-    hand = _Hand(image, np.float32)
-    _build(hand, rng, grip * _SUPERSAMPLING - aim * reach * 0.48, aim, reach, pose)
-    return _render(image, rng, face, hand, 0.062 * reach)
+    reach = unit * (1.2 + 0.3 * strength) * SUPERSAMPLING
+    aim = turned(-face.down, -side * rng.uniform(0, 50))
+    pose = Pose(int(rng.choice([3, 4, 5, 6])), 6.0, fused=0.3 * strength, thumb=-side, chaos=0.4, closed=True)
+    hand = Hand(image, np.float32)
+    add_hand(hand, rng, grip * SUPERSAMPLING - aim * reach * 0.48, aim, reach, pose)
+    return render_hand(image, rng, face, hand, 0.062 * reach)
 
 
 def held_pen(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:

@@ -21,13 +21,15 @@ from artifact_utils.synthesis.compositing import (
 from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.glyphs import SCRIPTS, script_line
 from artifact_utils.synthesis.shading import hue, in_tone
-from artifact_utils.synthesis.text import _ink, _line, _place
+from artifact_utils.synthesis.text import place_letters, printed_line, readable_ink
 
 
-def _some_line(rng: np.random.Generator, size: int, amount: float, n_words: int) -> np.ndarray:
-    """A line in any script, the printed Latin of the other kinds of text included."""
-    script = str(rng.choice(["print", *SCRIPTS]))
-    return _line(rng, size, amount, n_words) if script == "print" else script_line(rng, size, script, n_words, amount)
+def any_line(rng: np.random.Generator, size: int, amount: float, n_words: int, script: str | None = None) -> np.ndarray:
+    """Alpha (1.5 size, w) of a line in any script, or in ``script``, the printed Latin of other kinds included."""
+    script = script or str(rng.choice(["print", *SCRIPTS]))
+    if script == "print":
+        return printed_line(rng, size, amount, n_words)
+    return script_line(rng, size, script, n_words, amount)
 
 
 def foreign_lettering(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -48,8 +50,8 @@ def foreign_lettering(image: np.ndarray, rng: np.random.Generator, strength: flo
     else:
         margin = 0.5 * scale * np.array([line.shape[1], line.shape[0]])
         centre = margin + rng.random(2) * np.maximum(np.array([width, height]) - 2 * margin, 0)
-    alpha = _place(image.shape, line, centre, rng.normal(0, 5), scale)
-    return over(image, in_tone(image, _ink(rng, image, alpha)), alpha * (0.7 + 0.3 * strength))
+    alpha = place_letters(image.shape, line, centre, rng.normal(0, 5), scale)
+    return over(image, in_tone(image, readable_ink(rng, image, alpha)), alpha * (0.7 + 0.3 * strength))
 
 
 def stock_bar(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -65,14 +67,14 @@ def stock_bar(image: np.ndarray, rng: np.random.Generator, strength: float, face
     size = max(int(0.62 * thick), 6)
     y = rows.start + 0.52 * thick
     for share, n_words in ((0.24, 1), (0.76, int(rng.integers(1, 3)))):
-        line = _some_line(rng, size, 0.3 + 0.6 * strength, n_words)
+        line = any_line(rng, size, 0.3 + 0.6 * strength, n_words)
         scale = min(1.0, 0.44 * width / line.shape[1])
-        alpha = _place(image.shape, line, np.array([share * width, y]), scale=scale)
+        alpha = place_letters(image.shape, line, np.array([share * width, y]), scale=scale)
         changed = over(changed, np.full(3, 235.0 if dark else 25.0), alpha)
     if rng.random() < 0.6:
-        mark = _some_line(rng, max(int(0.1 * width), 6), 0.5, 1)
+        mark = any_line(rng, max(int(0.1 * width), 6), 0.5, 1)
         scale = min(1.0, 0.8 * width / mark.shape[1])
-        alpha = _place(image.shape, mark, face.at(0, 0.7), float(rng.choice([0.0, -28.0])), scale)
+        alpha = place_letters(image.shape, mark, face.at(0, 0.7), float(rng.choice([0.0, -28.0])), scale)
         for way in (-1, 1) if rng.random() < 0.5 else ():
             cross = np.array([[width * (0.5 - 0.5 * way), 0.0], [width * (0.5 + 0.5 * way), height - thick]])
             np.maximum(alpha, stroke(image.shape, cross, max(0.008 * width, 1)), out=alpha)
@@ -100,8 +102,8 @@ def logo(image: np.ndarray, rng: np.random.Generator, strength: float, face: Fac
     changed = over(image, np.clip(other * shade, 0, 255), shape * opacity)
     changed = over(changed, np.clip(colour * shade, 0, 255), core * opacity)
     size = max(int(0.62 * radius), 6)
-    line = _some_line(rng, size, 0.5 + 0.5 * strength, 1)
-    alpha = _place(image.shape, line, centre, face.angle, min(1.0, 1.7 * radius / line.shape[1]))
+    line = any_line(rng, size, 0.5 + 0.5 * strength, 1)
+    alpha = place_letters(image.shape, line, centre, face.angle, min(1.0, 1.7 * radius / line.shape[1]))
     return over(changed, np.clip(other * shade, 0, 255), alpha)
 
 
@@ -125,7 +127,7 @@ def slanted_sign(image: np.ndarray, rng: np.random.Generator, strength: float, f
     corners = _board(image.shape, rng, centre, half, rng.uniform(0.1, 0.4))
     size = 22
     n_lines = int(rng.integers(1, 4))
-    lines = [_some_line(rng, size, 0.4 + 0.6 * strength, 1) for _ in range(n_lines)]
+    lines = [any_line(rng, size, 0.4 + 0.6 * strength, 1) for _ in range(n_lines)]
     widest = max(line.shape[1] for line in lines)
     sheet = np.concatenate([cv2.resize(line, (widest, line.shape[0])) for line in lines])
     sheet = np.pad(sheet, ((6, 6), (6, 6)))
@@ -138,7 +140,7 @@ def slanted_sign(image: np.ndarray, rng: np.random.Generator, strength: float, f
     colour = hue(image, rng, (0, 200), (60, 245))
     light = 0.85 + 0.15 * blur(plate, 0.1 * width)
     changed = image if bare else over(image, colour * light[..., None], plate * 0.95)
-    ink = in_tone(image, _ink(rng, changed, letters))
+    ink = in_tone(image, readable_ink(rng, changed, letters))
     return add_grain(over(changed, ink, letters * 0.95), np.maximum(plate * (not bare), letters), rng, like=image)
 
 
@@ -150,10 +152,12 @@ def shirt_print(image: np.ndarray, rng: np.random.Generator, strength: float, fa
     centre[1] = min(centre[1], height - 1.2 * size)
     marks = np.zeros((height, width), np.float32)
     for i in range(int(rng.integers(1, 3))):
-        line = _some_line(rng, size, 0.4 + 0.6 * strength, int(rng.integers(1, 3)))
+        line = any_line(rng, size, 0.4 + 0.6 * strength, int(rng.integers(1, 3)))
         scale = min(1.0, 0.6 * width / line.shape[1])
         np.maximum(
-            marks, _place(image.shape, line, centre + np.array([0, 1.1 * size * i]), face.angle / 2, scale), out=marks
+            marks,
+            place_letters(image.shape, line, centre + np.array([0, 1.1 * size * i]), face.angle / 2, scale),
+            out=marks,
         )
     x, _ = grid(image.shape)
     arc = ((x - np.float32(centre[0])) / np.float32(0.5 * width)) ** 2
@@ -162,7 +166,7 @@ def shirt_print(image: np.ndarray, rng: np.random.Generator, strength: float, fa
         marks, np.zeros_like(x), arc * np.float32(sag) + 0.02 * width * smooth_noise(rng, image.shape, 0.15 * width)
     )
     marks = np.clip(marks, 0, 1)
-    ink = in_tone(image, _ink(rng, image, marks))
+    ink = in_tone(image, readable_ink(rng, image, marks))
     shade = np.clip(grey(image) / np.maximum(blur(grey(image), 0.08 * width), 8), 0.5, 1.4)[..., None]
     return add_grain(over(image, np.clip(ink * shade, 0, 255), marks * (0.8 + 0.2 * strength)), marks, rng, like=image)
 
@@ -172,13 +176,13 @@ def corner_mark(image: np.ndarray, rng: np.random.Generator, strength: float, fa
     height, width = image.shape[:2]
     side = min(height, width)
     size = max(int(side * (0.055 + 0.035 * strength)), 7)
-    line = _some_line(rng, size, 0.5 + 0.5 * strength, 1)
+    line = any_line(rng, size, 0.5 + 0.5 * strength, 1)
     scale = min(1.0, 0.42 * width / line.shape[1])
     half = np.array([0.5 * scale * line.shape[1], 0.75 * size * scale])
     corner = np.array([rng.choice([0.0, 1.0]), 1.0 if rng.random() < 0.8 else 0.0])
     room = half + 0.03 * side
     centre = room + corner * (np.array([width, height]) - 2 * room)
-    alpha = _place(image.shape, line, centre, rng.normal(0, 2), scale)
+    alpha = place_letters(image.shape, line, centre, rng.normal(0, 2), scale)
     frame = rng.random()
     if frame < 0.3:
         box = centre + half * np.array([[-1, -0.8], [1, -0.8], [1, 0.8], [-1, 0.8], [-1, -0.8]])
@@ -189,7 +193,7 @@ def corner_mark(image: np.ndarray, rng: np.random.Generator, strength: float, fa
             image.shape, centre, (0.9 * reach[0],) * 2, feather=0.1
         )
         np.maximum(alpha, ring, out=alpha)
-    return over(image, in_tone(image, _ink(rng, image, alpha)), alpha * (0.55 + 0.4 * strength))
+    return over(image, in_tone(image, readable_ink(rng, image, alpha)), alpha * (0.55 + 0.4 * strength))
 
 
 ARTIFACTS: tuple[Artifact, ...] = (

@@ -93,6 +93,14 @@ def own_colours(image: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
+def hair_colour(image: np.ndarray, face: Face) -> np.ndarray:
+    """Of what frames the face above and beside the brow, the darker half: mostly hair, (3,)."""
+    spots = [face.at(right, down) for right, down in ((0, -1.15), (-0.8, -0.9), (0.8, -0.9), (0, -1.35))]
+    height, width = image.shape[:2]
+    pixels = np.array([image[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))] for x, y in spots])
+    return np.asarray(pixels[np.argsort(pixels.sum(axis=1))[:2]].mean(axis=0), np.float32)
+
+
 def oriented(points: Sequence[Sequence[float]] | np.ndarray, origin: np.ndarray, along: np.ndarray) -> np.ndarray:
     """``points`` (n, 2), given as (along, across), in pixels of the picture."""
     across = np.array([-along[1], along[0]])

@@ -60,7 +60,7 @@ def _nearly(rng: np.random.Generator, letter: np.ndarray, other: np.ndarray) -> 
     return np.maximum(letter, other * (np.arange(height) > middle)[:, None])
 
 
-def _line(rng: np.random.Generator, size: int, amount: float, n_words: int) -> np.ndarray:
+def printed_line(rng: np.random.Generator, size: int, amount: float, n_words: int) -> np.ndarray:
     """Alpha (h, w) of one line of text ``size`` pixels high that is nearly writing.
 
     ``amount`` is the share of letters that are wrong. Words mean nothing even where every letter is right.
@@ -87,7 +87,7 @@ def _line(rng: np.random.Generator, size: int, amount: float, n_words: int) -> n
     return np.clip(warp(alpha, dx, dy), 0, 1)
 
 
-def _place(
+def place_letters(
     shape: tuple[int, ...],
     alpha: np.ndarray,
     centre: np.ndarray,
@@ -102,7 +102,7 @@ def _place(
     return cv2.warpAffine(alpha, matrix, (int(shape[1]), int(shape[0])), flags=cv2.INTER_LINEAR).clip(0, 1)
 
 
-def _ink(rng: np.random.Generator, image: np.ndarray, where: np.ndarray) -> np.ndarray:
+def readable_ink(rng: np.random.Generator, image: np.ndarray, where: np.ndarray) -> np.ndarray:
     """A colour (3,) that can be read on what lies under ``where``."""
     weights = where.sum()
     behind = float((grey(image) * where).sum() / weights) if weights > 0 else 128.0
@@ -126,11 +126,11 @@ def garbled_caption(image: np.ndarray, rng: np.random.Generator, strength: float
         bar[slice(0, thickness) if at_top else slice(height - thickness, height)] = rng.uniform(0.65, 1)
         image = over(image, np.full(3, rng.choice([12.0, 30.0, 235.0])) + rng.normal(0, 6, 3), bar)
     for i in range(n_lines):
-        line = _line(rng, size, 0.35 + 0.65 * strength, int(rng.integers(2, 4)))
+        line = printed_line(rng, size, 0.35 + 0.65 * strength, int(rng.integers(2, 4)))
         row = (0.95 + 1.25 * i) * size if at_top else height - (0.95 + 1.25 * (n_lines - 1 - i)) * size
         fit = min(1.0, 0.96 * width / line.shape[1])
-        alpha = _place(image.shape, line, np.array([width / 2, row]), scale=fit)
-        ink = _ink(rng, image, alpha)
+        alpha = place_letters(image.shape, line, np.array([width / 2, row]), scale=fit)
+        ink = readable_ink(rng, image, alpha)
         if rng.random() < 0.5:
             image = shadow(image, alpha, (0.05 * size, 0.07 * size), 0.05 * size, 0.7)
         image = over(image, ink, alpha * (0.8 + 0.2 * strength))
@@ -142,12 +142,12 @@ def watermark(image: np.ndarray, rng: np.random.Generator, strength: float, face
     height, width = image.shape[:2]
     side = min(height, width)
     size = max(int(side * rng.uniform(0.085, 0.12)), 6)
-    line = _line(rng, size, 0.5 + 0.4 * strength, int(rng.integers(1, 3)))
+    line = printed_line(rng, size, 0.5 + 0.4 * strength, int(rng.integers(1, 3)))
     angle = rng.choice([-1, 1]) * rng.uniform(15, 40) if rng.random() < 0.7 else 0.0
     alpha = np.zeros((height, width), np.float32)
     if rng.random() < 0.5:
         scale = rng.uniform(0.75, 1.0) * side / line.shape[1]
-        alpha = _place(image.shape, line, face.at(rng.normal(0, 0.2), rng.uniform(0.2, 1.2)), angle, scale)
+        alpha = place_letters(image.shape, line, face.at(rng.normal(0, 0.2), rng.uniform(0.2, 1.2)), angle, scale)
     else:
         scale = min(1.0, 0.6 * side / line.shape[1])
         step = np.array([max(line.shape[1] * scale * 1.15, 0.3 * side), size * rng.uniform(2.4, 3.4)])
@@ -155,7 +155,7 @@ def watermark(image: np.ndarray, rng: np.random.Generator, strength: float, face
         for row in range(-1, int(height / step[1]) + 2):
             for column in range(-1, int(width / step[0]) + 2):
                 spot = phase + step * [column + 0.5 * (row % 2), row]
-                np.maximum(alpha, _place(image.shape, line, spot, angle, scale), out=alpha)
+                np.maximum(alpha, place_letters(image.shape, line, spot, angle, scale), out=alpha)
     light = rng.random() < 0.75
     return over(image, np.full(3, 255.0 if light else 0.0), alpha * (0.4 + 0.4 * strength))
 
@@ -164,11 +164,13 @@ def lettering_on_face(image: np.ndarray, rng: np.random.Generator, strength: flo
     """False letters printed into the skin of forehead, cheek or across the face."""
     unit = face.unit
     size = max(int(unit * (0.36 + 0.3 * strength)), 6)
-    line = _line(rng, size, 0.4 + 0.6 * strength, 1)
+    line = printed_line(rng, size, 0.4 + 0.6 * strength, 1)
     right, down = [(0.0, -0.6), (float(rng.choice([-0.6, 0.6])), 0.7), (0.0, 0.5), (0.0, 1.4)][int(rng.integers(4))]
     scale = min(1.0, 2.0 * unit / line.shape[1])
-    alpha = _place(image.shape, line, face.at(right, down), face.angle + rng.normal(0, 10), scale, rng.normal(0, 0.15))
-    ink = _ink(rng, image, alpha)
+    alpha = place_letters(
+        image.shape, line, face.at(right, down), face.angle + rng.normal(0, 10), scale, rng.normal(0, 0.15)
+    )
+    ink = readable_ink(rng, image, alpha)
     # Ink in skin keeps some of the skin's light and shadow.
     shade = (grey(image) / np.maximum(blur(grey(image), 0.4 * unit), 1)).clip(0.6, 1.3)[..., None]
     return over(image, np.clip(ink * (0.6 + 0.4 * shade), 0, 255), alpha * (0.75 + 0.25 * strength))
@@ -179,7 +181,7 @@ def lettering_beside_face(image: np.ndarray, rng: np.random.Generator, strength:
     height, width = image.shape[:2]
     size = max(int(min(height, width) * (0.075 + 0.06 * strength)), 6)
     n_lines = int(rng.integers(1, 4))
-    lines = [_line(rng, size, 0.4 + 0.6 * strength, 1) for _ in range(n_lines)]
+    lines = [printed_line(rng, size, 0.4 + 0.6 * strength, 1) for _ in range(n_lines)]
     widest = max(line.shape[1] for line in lines)
     scale = min(1.0, 0.46 * width / widest)
     if rng.random() < 0.5:
@@ -192,8 +194,10 @@ def lettering_beside_face(image: np.ndarray, rng: np.random.Generator, strength:
     angle = rng.normal(0, 4)
     marks = np.zeros((height, width), np.float32)
     for i, line in enumerate(lines):
-        np.maximum(marks, _place(image.shape, line, corner + np.array([0, 1.2 * size * i]), angle, scale), out=marks)
-    return over(image, _ink(rng, image, marks), marks * (0.75 + 0.25 * strength))
+        np.maximum(
+            marks, place_letters(image.shape, line, corner + np.array([0, 1.2 * size * i]), angle, scale), out=marks
+        )
+    return over(image, readable_ink(rng, image, marks), marks * (0.75 + 0.25 * strength))
 
 
 def signature(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -217,7 +221,7 @@ def signature(image: np.ndarray, rng: np.random.Generator, strength: float, face
     if rng.random() < 0.5:
         under = np.stack([line[[0, -1], 0], np.full(2, corner[1] + 0.42 * size) + rng.normal(0, 2, 2)], axis=1)
         np.maximum(alpha, stroke(image.shape, under, pen), out=alpha)
-    return over(image, _ink(rng, image, alpha), alpha * (0.75 + 0.25 * strength))
+    return over(image, readable_ink(rng, image, alpha), alpha * (0.75 + 0.25 * strength))
 
 
 ARTIFACTS: tuple[Artifact, ...] = (

@@ -1,0 +1,256 @@
+"""Pictures decoded once: squares of the size that is trained on, on disk, mapped into the memory of whoever needs them.
+
+A folder holds two files for each size: ``squares-160.bin``, one row of ``size * size * 3`` bytes for each picture, and
+``squares-160.txt``, one line for each row with the hash of the file it was decoded from and the checksum of the pixels.
+Both only grow. A row counts from the moment its line is written, so a kill in between costs one picture; a line whose
+pixels never reached the disk is found out by its checksum. A file that changed has another hash, and is decoded anew.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import PIL
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from artifact_utils.files import locked, write_bytes
+from artifact_utils.images import ImageError, decode_image, load_image, read_file
+from artifact_utils.transforms import to_square
+
+MEMORY_BYTES = 2 * 1024**3  # squares kept in memory where no folder can be written; a larger set is decoded every epoch
+DISK_BYTES = 20 * 1024**3
+QUEUE_LENGTH = 64  # pictures worked on ahead of the consumer
+HEADER = f"artifact_utils squares 1, Pillow {PIL.__version__}"  # another decoder may give other pixels
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Pictures as square uint8 tensors (3, S, S), in the order of memory of an (S, S, 3) array.
+
+    Args:
+        image_size: their side S in pixels.
+        pixels: uint8 (R, 3, S, S), read-only by agreement; None where nothing is kept.
+        rows: where in it a picture is; one without a row is decoded whenever it is asked for.
+        errors: the pictures that cannot be read.
+    """
+
+    image_size: int
+    pixels: Tensor | None = None
+    rows: dict[Path, int] = field(default_factory=dict)
+    errors: dict[Path, ImageError] = field(default_factory=dict)
+
+    def __getitem__(self, path: Path) -> Tensor:
+        row = self.rows.get(path)
+        return decode(path, self.image_size) if row is None or self.pixels is None else self.pixels[row]
+
+
+def decode_squares(
+    paths: Sequence[Path],
+    image_size: int,
+    *,
+    folder: Path | None = None,
+    max_bytes: int = DISK_BYTES,
+    progress: str | None = None,
+) -> Squares:
+    """Decode pictures on all cores, unless the folder has them from another time; the pixels are the same either way.
+
+    Args:
+        paths: files; those that are not pictures end up in ``errors``.
+        image_size: side of the squares in pixels.
+        folder: of the cache, made where it is missing. Where it cannot be written, a line says so, and the squares are
+            kept in memory as long as they fit into ``MEMORY_BYTES``. None: in memory from the start.
+        max_bytes: what the folder may hold, of all sizes; pictures that do not fit are decoded at every use.
+        progress: label of the progress bar, None for no bar.
+    """
+    paths = list(dict.fromkeys(paths))
+    if folder is not None and max_bytes > 0:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder, wait=True):  # a second process waits here, and then finds everything decoded
+                return _Store(folder, image_size, max_bytes).fill(paths, progress)
+        except OSError as error:
+            tqdm.write(f"no cache in {folder} ({error.strerror}): decoded into memory, again at every start")
+    return _decode_into_memory(paths, image_size, progress)
+
+
+def _decode_into_memory(paths: Sequence[Path], image_size: int, progress: str | None) -> Squares:
+    shape = (len(paths), image_size, image_size, 3)
+    pixels = torch.empty(shape, dtype=torch.uint8) if np.prod(shape) <= MEMORY_BYTES else None
+    squares = Squares(image_size, None if pixels is None else pixels.permute(0, 3, 1, 2))
+    for row, (path, square) in enumerate(_with_bar(decode_stream(paths, image_size), len(paths), progress)):
+        if isinstance(square, ImageError):
+            squares.errors[path] = square
+        elif squares.pixels is not None:
+            squares.pixels[row], squares.rows[path] = square, row
+    return squares
+
+
+class _Store:
+    """The two files of one size, under the lock of their folder."""
+
+    def __init__(self, folder: Path, image_size: int, max_bytes: int) -> None:
+        self.image_size, self.row_bytes = image_size, 3 * image_size**2
+        self.data, self.index = folder / f"squares-{image_size}.bin", folder / f"squares-{image_size}.txt"
+        self.max_rows = self._room(folder, max_bytes) // self.row_bytes
+        self.n_rows = self._read_index()
+
+    def _room(self, folder: Path, max_bytes: int) -> int:
+        """Bytes for this size; the other sizes are given up, the one not used for longest first, if they take half."""
+        own = self.data.stat().st_size if self.data.exists() else 0
+        others = sorted(set(folder.glob("squares-*.bin")) - {self.data}, key=lambda file: file.stat().st_mtime)
+        while others and sum(file.stat().st_size for file in others) > max_bytes // 2:
+            file = others.pop(0)
+            file.with_suffix(".txt").unlink(missing_ok=True)
+            file.unlink()  # who has it mapped keeps it
+        left = max_bytes - sum(file.stat().st_size for file in others)
+        return min(left, own + shutil.disk_usage(folder).free // 2)
+
+    def _read_index(self) -> int:
+        """The lines that are whole, by hash; a torn last one is cut off."""
+        self.known: dict[str, tuple[int, int]] = {}
+        text = self.index.read_text("ascii", "replace") if self.index.exists() else ""
+        lines = text.split("\n")[:-1]
+        if not lines or lines[0] != HEADER:
+            write_bytes(self.index, f"{HEADER}\n".encode())
+            return 0
+        if not text.endswith("\n"):
+            write_bytes(self.index, "".join(f"{line}\n" for line in lines).encode())
+        for row, line in enumerate(lines[1:]):
+            digest, _, checksum = line.partition(" ")
+            if len(digest) == 32 and len(checksum) == 8:
+                self.known[digest] = row, int(checksum, 16)
+        return len(lines) - 1
+
+    def fill(self, paths: Sequence[Path], progress: str | None) -> Squares:
+        rows: dict[Path, int] = {}
+        errors: dict[Path, ImageError] = {}
+        left_out, written = [], set()
+        self.data.touch()  # so that it is not the one not used for longest
+        with self.data.open("r+b", buffering=0) as self.file, self.index.open("a") as index:
+            for path, found in _with_bar(_ahead(self._find_or_decode, paths), len(paths), progress):
+                if isinstance(found, ImageError):
+                    errors[path] = found
+                    continue
+                digest, pixels = found
+                if pixels is not None and digest not in written:  # else stored, or a copy of one just decoded
+                    if self.n_rows >= self.max_rows:
+                        left_out.append(path)
+                        continue
+                    self._write(self.n_rows, pixels)
+                    checksum = zlib.crc32(pixels)
+                    index.write(f"{digest} {checksum:08x}\n")
+                    index.flush()
+                    self.known[digest], self.n_rows = (self.n_rows, checksum), self.n_rows + 1
+                    written.add(digest)
+                rows[path] = self.known[digest][0]
+        if left_out and len(set(rows.values())) < self.n_rows:  # rows of files that are gone or changed take up room
+            self._keep_only(set(rows.values()))
+            return self.fill(paths, None)
+        if left_out:
+            tqdm.write(f"the cache {self.data.parent} is full: {len(left_out)} pictures are decoded at every use")
+        return Squares(self.image_size, self._mapped(), rows, errors)
+
+    def _find_or_decode(self, path: Path) -> tuple[str, bytes | None] | ImageError:
+        """The hash of a file, and its pixels unless they are stored and whole."""
+        try:
+            content = read_file(path)
+            digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+            if digest in self.known and self._is_whole(digest):
+                return digest, None
+            square = to_square(decode_image(content, str(path), min_side=self.image_size), self.image_size)
+            return digest, square.permute(1, 2, 0).numpy().tobytes()
+        except ImageError as error:
+            return error
+
+    def _is_whole(self, digest: str) -> bool:
+        row, checksum = self.known[digest]
+        return zlib.crc32(os.pread(self.file.fileno(), self.row_bytes, row * self.row_bytes)) == checksum
+
+    def _write(self, row: int, pixels: bytes) -> None:
+        """Write a row; through the map, a full disk would kill the process instead of raising an error."""
+        n_written = os.pwrite(self.file.fileno(), pixels, row * self.row_bytes)
+        if n_written < self.row_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.data))
+
+    def _keep_only(self, rows: set[int]) -> None:
+        """Copy the rows that are used into new files. Who has the old ones mapped keeps them."""
+        kept = {digest: known for digest, known in self.known.items() if known[0] in rows}
+        part = self.data.with_suffix(".part")
+        with self.data.open("rb") as old, part.open("wb") as new:
+            for row, _ in kept.values():
+                new.write(os.pread(old.fileno(), self.row_bytes, row * self.row_bytes))
+        self.index.unlink()  # first, so that no line ever points to the pixels of another file
+        part.replace(self.data)
+        lines = [HEADER, *(f"{digest} {checksum:08x}" for digest, (_, checksum) in kept.items())]
+        write_bytes(self.index, "".join(f"{line}\n" for line in lines).encode())
+        self.n_rows = self._read_index()
+
+    def _mapped(self) -> Tensor | None:
+        if not self.n_rows:
+            return None
+        side = self.image_size
+        flat = torch.from_file(str(self.data), shared=False, size=self.n_rows * self.row_bytes, dtype=torch.uint8)
+        return flat.view(self.n_rows, side, side, 3).permute(0, 3, 1, 2)
+
+
+def decode(path: Path, image_size: int) -> Tensor:
+    """Open a picture as a square uint8 tensor (3, image_size, image_size).
+
+    Raises:
+        ImageError: the file is not a whole picture; the message names it.
+    """
+    return to_square(load_image(path, min_side=image_size), image_size)
+
+
+def decode_stream(
+    paths: Iterable[Path], image_size: int, *, workers: int | None = None
+) -> Iterator[tuple[Path, Tensor | ImageError]]:
+    """Decode files ahead of the consumer, in order; memory does not grow with the number of files.
+
+    Args:
+        paths: any number of files, read lazily.
+        image_size: side of the squares in pixels.
+        workers: threads, by default one a core: PIL decodes and resizes outside the interpreter lock.
+
+    Yields:
+        Each path with its uint8 tensor (3, image_size, image_size), or with the error that says what is wrong with it.
+    """
+
+    def attempt(path: Path) -> Tensor | ImageError:
+        try:
+            return decode(path, image_size)
+        except ImageError as error:
+            return error
+
+    return _ahead(attempt, paths, workers=workers)
+
+
+def _ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> Iterator[tuple[T, R]]:
+    """Each item with what the function makes of it, in order, computed in threads ahead of the consumer."""
+    pending: deque[tuple[T, Future[R]]] = deque()
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        for item in items:
+            pending.append((item, pool.submit(function, item)))
+            if len(pending) == QUEUE_LENGTH:
+                item, future = pending.popleft()
+                yield item, future.result()
+        for item, future in pending:
+            yield item, future.result()
+
+
+def _with_bar(items: Iterator[T], total: int, progress: str | None) -> Iterable[T]:
+    return items if progress is None else tqdm(items, progress, total, unit="img")

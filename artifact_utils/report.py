@@ -1,0 +1,218 @@
+"""A whole evaluation of a detector as files: numbers, tables, figures, and one HTML page that needs nothing else."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from artifact_utils.datasets import DataError, Portrait, list_portraits
+from artifact_utils.detector import Detector
+from artifact_utils.explain import explain, grounded, read_mask
+from artifact_utils.files import write_bytes, write_csv, write_json
+from artifact_utils.images import load_image
+from artifact_utils.metrics import (
+    ThresholdRule,
+    by_slice,
+    calibration_error,
+    choose_threshold,
+    evaluate,
+    format_table,
+    scale_threshold,
+    worst_slices,
+)
+from artifact_utils.plots import (
+    OUTCOMES,
+    plot_answers,
+    plot_confusion_matrix,
+    plot_metrics,
+    plot_probabilities,
+    plot_reliability,
+    plot_robustness,
+    plot_roc_and_precision_recall,
+    plot_slices,
+)
+from artifact_utils.robustness import robustness
+from artifact_utils.synthesis import FAMILIES
+
+SLICES = ("family", "kind", "strength", "area", "group", "brightness", "size")
+"""What answers are sliced by: of artifacts their family, kind, strength and share of the picture; of pictures the
+person, the brightness and the short side in pixels."""
+
+_FAMILY_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``report`` found, and the folder where it lies."""
+
+    out: Path
+    metrics: dict[str, Any]
+    predictions: pd.DataFrame
+
+
+def describe(predictions: pd.DataFrame, portraits: Sequence[Portrait]) -> pd.DataFrame:
+    """Add to a table of answers what ``SLICES`` needs.
+
+    Args:
+        predictions: of ``Detector.table``.
+        portraits: those of the table, in its order.
+
+    Returns:
+        A copy with ``family`` (empty where the kind is not known), ``area`` (share of the picture under the mask,
+        missing without one), ``brightness`` (mean grey level, in [0, 1]) and ``size`` (short side in pixels).
+
+    Raises:
+        ImageError: a picture or a mask cannot be read.
+    """
+    rows = []
+    for portrait in portraits:
+        image, mask = load_image(portrait.path), read_mask(portrait)
+        rows.append(
+            {
+                "family": _FAMILY_OF.get(portrait.kind, ""),
+                "area": np.nan if mask is None else mask.mean(),
+                "brightness": np.asarray(image.convert("L")).mean() / 255,
+                "size": min(image.size),
+            }
+        )
+    columns = ["family", "area", "brightness", "size"]
+    extra = pd.DataFrame(rows, columns=columns, index=predictions.index)
+    strength = pd.to_numeric(predictions["strength"]).astype(float)
+    return predictions.assign(strength=strength, **{name: extra[name] for name in columns})
+
+
+def uncalibrated(probabilities: Any, temperature: float) -> np.ndarray:
+    """The probabilities that a model would have given without its temperature."""
+    return np.array([scale_threshold(value, 1 / temperature) for value in np.asarray(probabilities)])
+
+
+def report(
+    run: Path,
+    data: Path,
+    *,
+    out: Path | None = None,
+    split: str = "test",
+    threshold_for: str | None = None,
+    robust: bool = True,
+    device: str = "auto",
+) -> Report:
+    """Evaluate a trained model on labelled pictures and write everything down.
+
+    Args:
+        run: a run folder, or a ``.safetensors`` file from one.
+        data: a folder made by ``organize_dataset.py``.
+        out: where the results go; by default ``RUN/evaluation``.
+        split: train, val or test.
+        threshold_for: choose another threshold on the run's ``validation.csv``: macro_f1, cost=5, recall=0.95 or
+            false_alarms=0.01.
+        robust: whether to measure on spoilt pictures, too, which takes twenty times as long.
+        device: auto, cpu, cuda, cuda:1, mps.
+
+    Returns:
+        ``out`` holds ``metrics.json``, ``predictions.csv``, ``slices.csv``, ``robustness.csv``, figures and
+        ``index.html``.
+
+    Raises:
+        CheckpointError, ConfigError, DataError, ImageError: what was named cannot be used.
+        ValueError: a rule for the threshold that cannot be read.
+    """
+    detector = Detector.load(run, device=device)
+    if threshold_for is not None:
+        threshold = _threshold_on_validation(run, threshold_for)
+        detector = Detector(detector.model, replace(detector.info, threshold=threshold))
+    portraits = list_portraits(data, split)
+    predictions = describe(detector.table(portraits, data), portraits)
+    scores, targets = predictions["probability"], predictions["target"]
+    metrics = evaluate(scores, targets, detector.threshold, groups=predictions["group"].to_numpy())
+    before = uncalibrated(scores, detector.info.temperature)
+    metrics["calibration"] = {
+        "temperature": detector.info.temperature,
+        "ece_before": calibration_error(before, targets),
+        "ece": calibration_error(scores, targets),
+    }
+    slices = by_slice(predictions, SLICES)
+    metrics["worst_slices"] = worst_slices(slices)
+    predictions["grounded"], metrics["grounded"] = grounded(detector, portraits, predictions)
+    figures = {
+        "metrics": plot_metrics(metrics),
+        "confusion_matrix": plot_confusion_matrix(metrics["confusion_matrix"]),
+        "curves": plot_roc_and_precision_recall(scores, targets, detector.threshold),
+        "probabilities": plot_probabilities(scores, targets, detector.threshold),
+        "reliability": plot_reliability({"before": before, "after temperature scaling": scores}, targets),
+        "slices": plot_slices(slices),
+    }
+    tables = {"predictions": predictions, "slices": slices}
+    if robust:
+        tables["robustness"] = robustness(detector, portraits, groups=predictions["group"].to_numpy())
+        figures["robustness"] = plot_robustness(tables["robustness"])
+    for outcome in OUTCOMES:
+        name = outcome.replace(" ", "_") + "s"
+        figures[name] = plot_answers(data, predictions, outcome, lambda picture: explain(detector, picture))
+    out = out or (run if run.is_dir() else run.parent) / "evaluation"
+    out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        cells = table.astype(object).where(table.notna(), "")
+        write_csv(out / f"{name}.csv", tuple(table.columns), cells.itertuples(index=False))
+    images = {name: _png(figure) for name, figure in figures.items()}
+    for name, image in images.items():
+        write_bytes(out / f"{name}.png", image)
+    title = f"{detector.info.arch} on {data.name}/{split}"
+    write_bytes(out / "index.html", html_page(title, summary(metrics), images).encode())
+    write_json(out / "metrics.json", metrics)  # last: its presence says that all is there
+    return Report(out, metrics, predictions)
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """The numbers of a report as text, the share of detections that are right and grounded beside the accuracy."""
+    calibration, ground = metrics["calibration"], metrics["grounded"]
+    lines = [format_table(metrics), ""]
+    if ground["share_right_and_grounded"] is not None:
+        low, high = ground["interval"]
+        lines.append(
+            f"right and grounded: {ground['share_right_and_grounded']:.3f} [{low:.3f}, {high:.3f}] of what was flagged "
+            f"({ground['flagged']} flagged, {ground['right']} of them right; the {ground['method']} points at "
+            f"{ground['grounded']} of {ground['with_mask']} with a mask)"
+        )
+    if calibration["ece"] is not None:
+        lines.append(
+            f"calibration error {calibration['ece']:.3f}, {calibration['ece_before']:.3f} without the temperature of "
+            f"{calibration['temperature']:.3f}"
+        )
+    return "\n".join(lines + metrics["worst_slices"])
+
+
+def html_page(title: str, text: str, images: dict[str, bytes]) -> str:
+    """One page that holds its pictures (PNG) in itself."""
+    pictures = "\n".join(
+        f'<h2>{html.escape(name.replace("_", " ").capitalize())}</h2>\n<img alt="{html.escape(name)}" '
+        f'src="data:image/png;base64,{base64.b64encode(image).decode()}">'
+        for name, image in images.items()
+    )
+    style = "body{font-family:sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}img{max-width:100%}"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{style}pre{{overflow:auto}}</style></head><body>\n<h1>{html.escape(title)}</h1>\n"
+        f"<pre>{html.escape(text)}</pre>\n{pictures}\n</body></html>\n"
+    )
+
+
+def _threshold_on_validation(run: Path, rule: str) -> float:
+    file = (run if run.is_dir() else run.parent) / "validation.csv"
+    ThresholdRule.parse(rule)
+    if not file.is_file():
+        raise DataError(f"no {file} to choose a threshold on: train again, or leave --threshold-for out")
+    table = pd.read_csv(file)
+    return choose_threshold(table["probability"], table["target"], rule)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

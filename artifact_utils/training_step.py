@@ -1,0 +1,80 @@
+"""What a batch does to the weights."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from artifact_utils import distributed
+from artifact_utils.config import TrainConfig, training_dtype
+from artifact_utils.datasets import Sample
+from artifact_utils.losses import FocalLoss, known_masks, mask_loss
+from artifact_utils.mixing import mix, smooth
+from artifact_utils.models import BACKBONES, ArtifactClassifier
+from artifact_utils.optimisation import WeightAverage
+from artifact_utils.transforms import build_transforms
+
+
+class TrainingStep:
+    """What happens to a batch: forward, backward, and after every ``accumulate`` batches a step of the optimiser."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: ArtifactClassifier,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        scaler: torch.amp.GradScaler,
+        average: WeightAverage | None,
+    ) -> None:
+        self.config, self.model, self.optimizer, self.schedule = config, model, optimizer, schedule
+        self.scaler, self.average = scaler, average
+        self.device = next(model.parameters()).device
+        self.dtype = training_dtype(config.arch, self.device, config.precision)
+        self.network = distributed.parallel(model)
+        self.run: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+        self.run = torch.compile(self.network) if config.compile else self.network
+        self.criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
+        self.normalize = build_transforms(BACKBONES[config.arch].mean, BACKBONES[config.arch].std)
+
+    def __call__(self, batch: Sample, rng: np.random.Generator, *, share: float = 1.0, last: bool = True) -> Tensor:
+        """Learn from a batch.
+
+        Args:
+            batch: pictures in uint8.
+            rng: of mixup and CutMix.
+            share: of this batch in the gradient of the step.
+            last: whether the step is taken now.
+
+        Returns:
+            The loss, on the device; reading it makes a GPU wait.
+        """
+        config, device = self.config, self.device
+        images = batch.image.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        targets, masks = (tensor.to(device, non_blocking=True) for tensor in batch[1:])  # (B,), (B, 1, S, S)
+        images, targets, masks = mix(
+            self.normalize(images), targets, masks, rng, mixup=config.mixup, cutmix=config.cutmix
+        )
+        averaged = self.network if isinstance(self.network, DistributedDataParallel) else None
+        with nullcontext() if last or averaged is None else averaged.no_sync():  # the last averages them all
+            with torch.autocast(device.type, self.dtype, enabled=self.dtype is not None):
+                logits, places = self.run(images)  # (B,) and (B, h, w)
+                loss = self.criterion(logits, smooth(targets, config.label_smoothing))
+                if places is not None:
+                    n_known = distributed.mean(known_masks(masks).sum().float())
+                    n_known = n_known.clamp(min=1 / distributed.world_size())
+                    loss = loss + config.mask_weight * mask_loss(places, masks, n_known)
+            self.scaler.scale(loss * share if share != 1.0 else loss).backward()
+        if last:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.schedule.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.average is not None:
+                self.average.update()
+        return loss.detach()

@@ -1,0 +1,119 @@
+"""Two processes against one, on the CPU; each start of torchrun takes seconds, so one script checks several things."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from artifact_utils.config import TrainConfig
+from artifact_utils.training import train
+
+ROOT = Path(__file__).parent.parent
+N_PARTS = 2
+
+STEP = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from artifact_utils import distributed
+from artifact_utils.config import TrainConfig, resolve
+from artifact_utils.datasets import Sample
+from artifact_utils.losses import UNKNOWN
+from artifact_utils.models import build_model
+from artifact_utils.training_step import TrainingStep
+
+def gradients():
+    torch.manual_seed(0)
+    model = build_model("efficientnet_lite0", weights="none", image_size=32, locates=True).double()
+    model = distributed.share_statistics(model).train()
+    config = resolve(TrainConfig(arch="efficientnet_lite0", device="cpu", clip_norm=1e6, image_size=32))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    step = TrainingStep(config, model, optimizer, schedule, torch.amp.GradScaler("cpu", enabled=False), None)
+    normalize, step.normalize = step.normalize, lambda images: normalize(images).double()
+    optimizer.zero_grad = lambda **options: None
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (8, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    masks = torch.zeros(8, 1, 32, 32, dtype=torch.uint8)
+    masks[1::3, :, :16] = 1
+    masks[5:] = UNKNOWN  # the second process knows fewer masks than the first
+    whole = Sample(images, torch.tensor([0, 1] * 4), masks)
+    share = 8 // distributed.world_size()
+    part = slice(distributed.rank() * share, (distributed.rank() + 1) * share)
+    torch.manual_seed(2)
+    step(Sample(*(tensor[part] for tensor in whole)), np.random.default_rng(0))
+    return {
+        **{name: parameter.grad for name, parameter in model.named_parameters()},
+        **dict(model.named_buffers()),
+    }
+
+distributed.join()
+found = gradients()
+if distributed.rank() == 0:
+    torch.save(found, sys.argv[1])
+"""
+
+
+def run(command, folder, *, n_parts=N_PARTS, **options):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={n_parts}"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*launcher, *map(str, command)], cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
+    )  # fmt: skip
+
+
+def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(tmp_path):
+    (tmp_path / "step.py").write_text(STEP)
+    both = run(["step.py", "both.pt"], tmp_path)
+    output, _ = both.communicate(timeout=240)
+    assert both.returncode == 0, output
+    subprocess.run(
+        [sys.executable, "step.py", "one.pt"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True
+    )
+    one, two = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("one", "both"))
+    assert one.keys() == two.keys()
+    for name in one:
+        assert (two[name] - one[name]).double().norm() <= 1e-6 * one[name].double().norm() + 1e-12, name
+    assert max(value.abs().max() for name, value in one.items() if name.endswith("weight")) > 1e-3
+
+
+def test_a_run_of_two_processes_is_that_of_one_with_twice_the_batch(dataset_folder, tmp_path):
+    options = {"arch": "efficientnet_lite0", "weights": "none", "image_size": 32, "epochs": 1, "lr": 1e-6}
+    arguments = [part for name, value in options.items() for part in ("--" + name.replace("_", "-"), value)]
+    command = [ROOT / "model_training.py", "--data", dataset_folder, "--out", "both", "--batch-size", 4, *arguments]
+    both = run([*command, "--device", "cpu", "--workers", 1], tmp_path)
+    one = train(
+        TrainConfig(data=dataset_folder, out=tmp_path / "one", batch_size=8, device="cpu", workers=0, **options)
+    )
+    output, _ = both.communicate(timeout=240)
+    assert both.returncode == 0, output
+    assert output.count("macro F1") == 1  # the first process alone reports
+    histories = [pd.read_csv(folder / "history.csv") for folder in (one, tmp_path / "both")]
+    for column in ("train_loss", "val_loss", "val_macro_f1", "val_roc_auc"):
+        assert histories[1][column].tolist() == pytest.approx(histories[0][column].tolist(), rel=1e-4)
+    predictions = [pd.read_csv(folder / "predictions.csv") for folder in (one, tmp_path / "both")]
+    assert predictions[1].path.tolist() == predictions[0].path.tolist()
+    assert predictions[1].probability.to_numpy() == pytest.approx(predictions[0].probability.to_numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_what_ends_one_process_does_not_hang_the_others(dataset_folder, tmp_path, sent):
+    command = [ROOT / "model_training.py", "--data", dataset_folder, "--out", "run", "--batch-size", 4]
+    small = ["--arch", "efficientnet_lite0", "--weights", "none", "--image-size", 32, "--epochs", 1000, "--workers", 0]
+    both = run([*command, *small, "--device", "cpu", "--patience", 1000], tmp_path)
+    while both.poll() is None and not (tmp_path / "run" / "last.pt").exists():
+        time.sleep(0.02)
+    children = Path(f"/proc/{both.pid}/task/{both.pid}/children").read_text().split()
+    os.kill(int(children[-1]), sent)
+    output, _ = both.communicate(timeout=120)
+    assert both.returncode != 0
+    if sent == signal.SIGINT:
+        assert "everything is saved" in output and (tmp_path / "run" / "last.pt").exists()
