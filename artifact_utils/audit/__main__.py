@@ -23,6 +23,8 @@ class AuditConfig:
     """Folder of pictures, with or without train, test and labels."""
     out: Path = Path("audit")
     """Folder that gets table.parquet, issues.csv, duplicates.csv, label_errors.csv and report.html."""
+    at_most: int | None = None
+    """Look at no more pictures than this, evenly spread over the folder: for a first look at a large one."""
     labels: bool = True
     """Look for wrong labels, too: every picture goes through a network, which takes longest."""
 
@@ -30,7 +32,9 @@ class AuditConfig:
 def run(config: AuditConfig) -> int:
     """Audit and report; returns the exit code: 0 done, 2 an error that says what to do, 130 interrupted."""
     try:
-        findings = audit(config.folder, table=config.out / "table.parquet", labels=config.labels)
+        findings = audit(
+            config.folder, table=config.out / "table.parquet", at_most=config.at_most, labels=config.labels
+        )
         config.out.mkdir(parents=True, exist_ok=True)
         tables = {"issues": findings.issues, "duplicates": findings.duplicates, "label_errors": findings.label_errors}
         for name, frame in tables.items():

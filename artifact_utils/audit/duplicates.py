@@ -11,12 +11,13 @@ import pandas as pd
 
 from artifact_utils.audit.lookalikes import FRAMES, candidates, compare
 from artifact_utils.audit.measuring import THUMBNAIL_SIDE
-from artifact_utils.audit.scanning import scan_files
+from artifact_utils.audit.scanning import outlines
 
 MIN_SIMILARITY = 0.987
 """Near-duplicates agree at least this well in three quarters of the frame; see ``find_duplicates``."""
 
 _AT_ONCE = 256  # pairs compared between two looks at what is already known to belong together
+_MAX_MISSES = 3  # candidates of a picture that turn out to be none before the others, less alike still, are let go
 
 
 def find_duplicates(table: pd.DataFrame, *, min_similarity: float = MIN_SIMILARITY) -> pd.DataFrame:
@@ -65,15 +66,15 @@ def near_duplicate_groups(
     """Number every picture so that near-duplicates share a number, for splits that must not part them.
 
     Args:
-        pictures: a table from ``scan``, or the paths of pictures, which are scanned here.
+        pictures: a table from ``scan``, or the paths of pictures, which are read here.
         min_similarity: as in ``find_duplicates``.
-        workers: threads for scanning.
+        workers: threads for reading.
 
     Returns:
         Group numbers in the order given, indexed by path as it is in the table or was given. A picture without
         duplicates, or unreadable, has a number of its own.
     """
-    table = pictures if isinstance(pictures, pd.DataFrame) else scan_files(pictures, workers=workers)
+    table = pictures if isinstance(pictures, pd.DataFrame) else outlines(pictures, workers=workers)
     readable = np.flatnonzero(table["readable"].to_numpy(dtype=bool))
     left, right, _ = _pairs(table.iloc[readable].reset_index(drop=True), min_similarity)
     numbers = _components(len(table), readable[left], readable[right])
@@ -111,14 +112,19 @@ def _pairs(rows: pd.DataFrame, min_similarity: float) -> Pairs:
     distinct = np.array(sorted(first.values()), dtype=np.int64)
     thumbnails: Sequence[bytes] = rows["thumbnail"].iloc[distinct].tolist()
     todo = candidates(thumbnails, THUMBNAIL_SIDE)
+    misses = np.zeros(len(thumbnails), np.int64)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(todo), _AT_ONCE):
-            part = [pair for pair in todo[start : start + _AT_ONCE].tolist() if not known.joined(pair, distinct)]
+            block = todo[start : start + _AT_ONCE]
+            block = block[misses[block[:, 0]] < _MAX_MISSES]
+            part = [pair for pair in block.tolist() if not known.joined(pair, distinct)]
             for pair, similarity in zip(part, pool.map(lambda pair: _compare(thumbnails, pair), part), strict=True):
                 if similarity >= min_similarity:
                     i, j = int(distinct[pair[0]]), int(distinct[pair[1]])
                     found.append((i, j, similarity))
                     known.join(i, j)
+                else:
+                    misses[pair[0]] += 1
     left, right, similarities = zip(*found, strict=True) if found else ((), (), ())
     return np.array(left, np.int64), np.array(right, np.int64), np.array(similarities, np.float64)
 

@@ -63,19 +63,21 @@ class Findings:
             yield f"{self.label_errors['is_label_error'].sum()} labels look wrong: check the most suspicious first"
 
 
-def audit(folder: Path, *, table: Path | None = None, labels: bool = True) -> Findings:
+def audit(folder: Path, *, table: Path | None = None, at_most: int | None = None, labels: bool = True) -> Findings:
     """Audit a folder of pictures, labelled or not, organised or not.
 
     Args:
         folder: see ``scan``. People are read from the ``manifest.csv`` that ``organize_dataset.py`` writes, if any.
         table: Parquet file to keep the measurements in, and to go on from.
+        at_most: look at no more pictures than this, evenly spread.
         labels: whether to look for wrong labels, which takes longest: every picture goes through a network.
 
     Raises:
         NotADirectoryError: there is no such folder.
         FileError: ``manifest.csv`` is no table.
+        ValueError: see ``scan``.
     """
-    measured = scan(folder, table=table)
+    measured = scan(folder, table=table, at_most=at_most)
     duplicates = find_duplicates(measured)
     copies = duplicates.set_index("path")["group"]
     groups = _groups(folder, measured, copies)
@@ -103,10 +105,11 @@ def _groups(folder: Path, table: pd.DataFrame, copies: pd.Series) -> pd.Series:
 def _label_errors(folder: Path, table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame | None:
     rows = table[table["readable"] & table["class_name"].isin(CLASS_NAMES)]
     named = groups.loc[rows["path"]].to_numpy()
-    labels = (rows["class_name"] == CLASS_NAMES[ARTIFACT]).to_numpy(dtype=int)
+    labels = np.asarray(rows["class_name"] == CLASS_NAMES[ARTIFACT], dtype=np.int64)
     if min(len(set(named[labels == label])) for label in range(len(CLASS_NAMES))) < 2:
         return None
     embeddings = embed([folder / path for path in rows["path"]])
-    seen = ~np.isnan(embeddings).any(axis=1)
+    seen = np.flatnonzero(~np.isnan(embeddings).any(axis=1))
     errors = find_label_errors(embeddings[seen], labels[seen], named[seen])
-    return pd.concat([rows.loc[seen, ["path", "split", "class_name"]].reset_index(drop=True), errors], axis=1)
+    known = rows[["path", "split", "class_name"]].iloc[seen].reset_index(drop=True)
+    return pd.concat([known, errors], axis=1)

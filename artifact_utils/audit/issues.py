@@ -48,7 +48,7 @@ def find_issues(table: pd.DataFrame, duplicates: pd.DataFrame | None = None) -> 
         An unreadable picture has no other scores (missing) and no other flags.
     """
     aspect = table["aspect"].astype(float)
-    scores = {
+    scores: dict[str, pd.Series] = {
         "unreadable": table["readable"].astype(float),
         "wrong_suffix": table["suffix_fits"].astype(float),
         "dark": table["brightness_p99"],
@@ -56,7 +56,7 @@ def find_issues(table: pd.DataFrame, duplicates: pd.DataFrame | None = None) -> 
         "blurry": _sharpness_score(table),
         "low_information": (table["entropy"] / _ENTROPY).clip(upper=1),
         "odd_size": _size_score((table["width"].astype(float) * table["height"].astype(float)) ** 0.5),
-        "odd_aspect": np.minimum(aspect, 1 / aspect),
+        "odd_aspect": aspect.where(aspect <= 1, 1 / aspect),
         "grayscale": table["colour_gap"],
     }
     if duplicates is not None:
@@ -66,9 +66,9 @@ def find_issues(table: pd.DataFrame, duplicates: pd.DataFrame | None = None) -> 
         scores["near_duplicate"] = 1 - similarity.astype(float).fillna(0.0)
     issues = pd.DataFrame({"path": table["path"]})
     for name, score in scores.items():
-        known = score if name == "unreadable" else score.where(table["readable"])
-        issues[f"{name}_score"] = known.astype(float)
-        issues[f"is_{name}"] = (known < THRESHOLDS[name]).fillna(False).astype(bool)
+        known = (score if name == "unreadable" else score.where(table["readable"])).astype(float)
+        issues[f"{name}_score"] = known
+        issues[f"is_{name}"] = known.lt(THRESHOLDS[name])  # a missing score is below nothing
     return issues
 
 

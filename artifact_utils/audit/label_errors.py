@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from artifact_utils.datasets import decode_stream
+from artifact_utils.cache import decode_stream
 from artifact_utils.detector import pretrained_file
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES

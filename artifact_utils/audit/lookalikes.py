@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float32]
 
 MIN_CANDIDATE = 0.87
 """Cosine from which on two descriptors are looked at closer; crops of 80% keep 0.91 in 99 of 100 cases."""
+MIN_SAME_HALF = 0.99
+"""Cosine from which on one half of two pictures passes for the same."""
 N_CANDIDATES = 16  # closest pictures looked at, each
 
 _WAVES = 6  # frequencies along each axis
@@ -24,8 +26,10 @@ _STEP, _STEPS = 1 / 15, 3  # frames are tried every fifteenth of a side, down to
 _AMBIGUOUS = 0.15  # a frequency this weak may have the other sign in a crop
 _CROPS_PER_LIST, _MAX_LISTS, _PROBES = 3000, 1024, 8
 _BLOCK = 4096  # pictures described at once
+_HALVES_PER_LIST = 2000
 _WINDOW = 11 / 64  # side of a neighbourhood, of the side of the thumbnail
 _MIN_DETAIL = 0.5  # correlation of the details over the whole frame
+_CLIP = np.array([-3.0, 3.0])  # in medians of the magnitude of the details
 _NOISE = 4.0  # variance in grey levels that means nothing: flat neighbourhoods agree
 
 Frame = tuple[float, float, float, float]
@@ -39,6 +43,8 @@ FRAMES: tuple[Frame, ...] = tuple(
 )
 """The frames tried, the whole picture first."""
 
+_HALVES: tuple[Frame, ...] = ((0, 1, 0, 0.5), (0, 1, 0.5, 1), (0, 0.5, 0, 1), (0.5, 1, 0, 1))
+
 _ODD = np.where(np.arange(_WAVES) % 2, -1.0, 1.0).astype(np.float32)
 _WEIGHTS = np.hypot(*np.mgrid[:_WAVES, :_WAVES]).astype(np.float32)  # pictures have ever less of ever finer waves
 
@@ -48,7 +54,8 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
 
     Descriptors of crops are sorted into lists by the closest of a sample of them, and a picture is compared with those
     in the closest lists only (an inverted file, as in Jegou et al., "Product quantization for nearest neighbor search",
-    2011). With few pictures that is nearly all of them.
+    2011). With few pictures that is nearly all of them. A caption or a banner changes the whole, but leaves one half of
+    the picture alone: the pictures of which a half is the same are candidates, too.
 
     Args:
         thumbnails: grey, side x side bytes each.
@@ -91,16 +98,17 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
     for way in range(8):
         queries[ways == way] = _unit(_turned(whole[asking[ways == way]], way))
     closest_lists = np.argsort(-(queries @ centres.T), axis=1)[:, :_PROBES]
-    found = []
+    found: list[npt.NDArray[np.float64]] = []
     for number in range(n_lists):
         members = order[bounds[number] : bounds[number + 1]]
         askers = np.flatnonzero((closest_lists == number).any(axis=1))
         listed = flat[members].astype(np.float32).T
         for start in range(0, len(askers), 512):
-            part = askers[start : start + 512]
-            cosines = queries[part] @ listed
-            cosines[asking[part][:, None] == members // len(FRAMES)] = -1  # itself
-            found.append(_best_of(cosines, asking[part], ways[part], members, turns.reshape(-1)))
+            some = askers[start : start + 512]
+            cosines = queries[some] @ listed
+            cosines[asking[some][:, None] == members // len(FRAMES)] = -1  # itself
+            found.append(_best_of(cosines, asking[some], ways[some], members, turns.reshape(-1)))
+    found += [_same_half(thumbnails, side, half) for half in _HALVES]
     return _ranked(np.concatenate(found), n)
 
 
@@ -194,13 +202,36 @@ def _probes(whole: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
     return asking.astype(np.int64), ways.astype(np.int64)
 
 
+def _same_half(thumbnails: Sequence[bytes], side: int, half: Frame) -> npt.NDArray[np.float64]:
+    """Rows as of ``_best_of``: each picture and the one whose half is most like its own, upright and uncropped."""
+    left, right, top, bottom = half
+    rows, columns = _basis(top, bottom, side), _basis(left, right, side)
+    units = np.concatenate(
+        [_unit(np.asarray(rows @ block @ columns.T, np.float32)) for _, block in _blocks(thumbnails, side)]
+    )
+    n_lists = int(np.clip(len(units) // _HALVES_PER_LIST, 1, _MAX_LISTS))
+    centres = units[np.random.default_rng(0).choice(len(units), n_lists, replace=False)]
+    nearest = (units @ centres.T).argmax(axis=1)
+    found = []
+    for number in range(n_lists):
+        members = np.flatnonzero(nearest == number)
+        for start in range(0, len(members), 512):
+            part = members[start : start + 512]
+            cosines = units[part] @ units[members].T
+            cosines[np.arange(len(part)), np.arange(start, start + len(part))] = -1  # itself
+            best, value = members[cosines.argmax(axis=1)], cosines.max(axis=1)
+            pairs = np.stack([part, best, np.zeros(len(part)), np.zeros(len(part)), value], axis=1)
+            found.append(pairs[value >= MIN_SAME_HALF])
+    return np.concatenate(found)
+
+
 def _best_of(
     cosines: Array,
     asking: npt.NDArray[np.int64],
     ways: npt.NDArray[np.int64],
     members: npt.NDArray[np.int64],
     turns: npt.NDArray[np.int8],
-) -> Array:
+) -> npt.NDArray[np.float64]:
     """Rows of picture, other, frame, turn and cosine of the best few in a list, for each that asked."""
     few = min(2 * N_CANDIDATES, cosines.shape[1])
     top = np.argpartition(cosines, -few, axis=1)[:, -few:]
@@ -256,6 +287,8 @@ def _agreement(one: Array, other: Array) -> float:
         for side in (one, other)
     )
     details = [side - cv2.GaussianBlur(side, (0, 0), 3) for side in (one, other)]
+    # edges of letters must not outweigh all the rest
+    details = [np.clip(side, *_CLIP * np.median(np.abs(side))) for side in details]
     product = np.sqrt((details[0] ** 2).sum() * (details[1] ** 2).sum()) + _NOISE
     if (details[0] * details[1]).sum() < _MIN_DETAIL * product:
         return 0.0

@@ -76,18 +76,18 @@ _ANNEX_K = np.fromstring(
 )
 
 
-def measure(path: Path, root: Path | None, changed_ns: int = 0) -> dict[str, Any]:
+def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
     """One row of the table: what ``COLUMNS`` names, as far as it can be measured; never an error.
 
     Args:
         path: of the picture.
-        root: the folder that ``path`` and ``split`` of the row are relative to; None to keep the path as it is.
+        root: the folder that ``path`` and ``split`` of the row are relative to.
         changed_ns: when the file was changed, for the row.
     """
-    relative = path if root is None else path.relative_to(root)
+    relative = path.relative_to(root)
     row: dict[str, Any] = {
         "path": relative.as_posix(),
-        "split": relative.parts[0] if root is not None and len(relative.parts) > 1 else "",
+        "split": relative.parts[0] if len(relative.parts) > 1 else "",
         "class_name": class_name(path),
         "readable": False,
         "suffix_fits": False,
@@ -108,6 +108,19 @@ def measure(path: Path, root: Path | None, changed_ns: int = 0) -> dict[str, Any
     except ImageError as error:
         return row | {"reason": error.reason}
     return row | {"readable": True, **_measure_pixels(_shrink(image))}
+
+
+def outline(path: Path) -> dict[str, Any]:
+    """Of the columns of the table only what duplicates are found by, for a fraction of the work: ``path`` (as given),
+    ``readable``, ``sha256`` and ``thumbnail``."""
+    row: dict[str, Any] = {"path": path.as_posix(), "readable": False, "sha256": "", "thumbnail": b""}
+    try:
+        content = read_file(path)
+        image = decode_image(content, str(path), min_side=SHORT_SIDE)
+    except ImageError:  # whoever trains on it says so
+        return row
+    thumbnail = _thumbnail(_shrink(image).convert("L"))
+    return row | {"readable": True, "sha256": hashlib.sha256(content).hexdigest(), "thumbnail": thumbnail}
 
 
 def class_name(path: Path) -> str:
@@ -160,7 +173,6 @@ def _measure_pixels(image: Image.Image) -> dict[str, Any]:
     coarse = image.copy()
     coarse.thumbnail((_BLUR_SIDE, _BLUR_SIDE), Image.Resampling.BICUBIC, reducing_gap=None)
     coarse = coarse.convert("L")
-    small = grey_image.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
     return {
         "brightness": float(np.sqrt(_PERCEIVED @ means**2)),
         "brightness_p5": _quantile(perceived, 0.05),
@@ -179,8 +191,12 @@ def _measure_pixels(image: Image.Image) -> dict[str, Any]:
         "phash": str(imagehash.phash(grey_image)),
         "turned_phashes": " ".join(_turned_phashes(grey_image)),
         "dhash": str(imagehash.dhash(grey_image)),
-        "thumbnail": small.tobytes(),
+        "thumbnail": _thumbnail(grey_image),
     }
+
+
+def _thumbnail(grey: Image.Image) -> bytes:
+    return grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR).tobytes()
 
 
 def _quantile(levels: npt.NDArray[Any], share: float) -> float:

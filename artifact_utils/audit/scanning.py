@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
-from artifact_utils.audit.measuring import COLUMNS, measure
+from artifact_utils.audit.measuring import COLUMNS, measure, outline
 from artifact_utils.files import write_bytes
 from artifact_utils.images import IMAGE_SUFFIXES
 
@@ -22,7 +22,9 @@ PART_ROWS = 1000  # measured between two saves: what a kill can cost
 _AHEAD = 64  # pictures a worker pool is ahead of whoever takes the rows
 
 
-def scan(folder: str | Path, *, table: str | Path | None = None, workers: int | None = None) -> pd.DataFrame:
+def scan(
+    folder: str | Path, *, table: str | Path | None = None, at_most: int | None = None, workers: int | None = None
+) -> pd.DataFrame:
     """Measure every picture below a folder, one row a file, each read and decoded once.
 
     Threads do the work: decoding, resizing and counting release Python's lock.
@@ -31,6 +33,7 @@ def scan(folder: str | Path, *, table: str | Path | None = None, workers: int | 
         folder: organised (``train/artifacts/x.png``) or raw (``train/x_1.png``); hidden files are passed over.
         table: a Parquet file to save the table to, and to go on from: files that it holds and that have not changed
             since are not read again. While the scan runs, rows are saved beside it every 1,000 pictures.
+        at_most: measure no more pictures than this, evenly spread over the sorted paths and so over splits and classes.
         workers: threads; all cores by default.
 
     Returns:
@@ -56,18 +59,23 @@ def scan(folder: str | Path, *, table: str | Path | None = None, workers: int | 
 
     Raises:
         NotADirectoryError: there is no such folder.
+        ValueError: ``at_most`` is less than 1, or ``table`` is no table.
     """
     root = Path(folder)
     if not root.is_dir():
         raise NotADirectoryError(f"no folder {str(folder)!r} to audit")
     files = sorted(pictures(root))
+    if at_most is not None:
+        if at_most < 1:
+            raise ValueError(f"at most {at_most} pictures leaves nothing to audit: allow 1 or more")
+        files = files[:: -(-len(files) // at_most) or 1]
     known = _typed([]) if table is None else _load(Path(table))
     changed = {file.relative_to(root).as_posix(): _changed_ns(file) for file in files} if len(known) else {}
     known = known[(known["path"].map(changed) == known["changed_ns"]).to_numpy(dtype=bool)]
     held = set(known["path"])
     todo = [file for file in files if file.relative_to(root).as_posix() not in held]
     chunks = [known] if len(known) else []
-    rows = measure_all(todo, root, workers)
+    rows = _in_order(lambda file: measure(file, root, _changed_ns(file)), todo, workers)
     while part := [row for _, row in zip(range(PART_ROWS), rows, strict=False)]:
         chunks.append(_typed(part))
         if table is not None and len(part) == PART_ROWS:
@@ -80,9 +88,10 @@ def scan(folder: str | Path, *, table: str | Path | None = None, workers: int | 
     return result
 
 
-def scan_files(paths: Iterable[str | Path], *, workers: int | None = None) -> pd.DataFrame:
-    """The table of ``scan`` for single files, in the order given; ``path`` is what was given and ``split`` empty."""
-    return _typed(list(measure_all([Path(path) for path in paths], None, workers)))
+def outlines(paths: Iterable[str | Path], *, workers: int | None = None) -> pd.DataFrame:
+    """Of the table of ``scan`` what duplicates are found by, see ``outline``, for single files in the order given."""
+    rows = list(_in_order(outline, [Path(path) for path in paths], workers))
+    return pd.DataFrame(rows, columns=["path", "readable", "sha256", "thumbnail"])
 
 
 def pictures(root: Path) -> Iterator[Path]:
@@ -94,7 +103,9 @@ def pictures(root: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
-def measure_all(paths: list[Path], root: Path | None, workers: int | None) -> Iterator[dict[str, Any]]:
+def _in_order(
+    work: Callable[[Path], dict[str, Any]], paths: list[Path], workers: int | None
+) -> Iterator[dict[str, Any]]:
     """The rows of pictures, in order, measured a few ahead of whoever takes them."""
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     pending: deque[Future[dict[str, Any]]] = deque()
@@ -103,7 +114,7 @@ def measure_all(paths: list[Path], root: Path | None, workers: int | None) -> It
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decode_image has a limit of its own
             # disable=None: a bar in a terminal, silence in logs and notebooks
             for path in tqdm(paths, desc="audit", unit="img", disable=None):
-                pending.append(pool.submit(_measure_dated, path, root))
+                pending.append(pool.submit(work, path))
                 if len(pending) == _AHEAD:
                     yield pending.popleft().result()
             while pending:
@@ -112,13 +123,11 @@ def measure_all(paths: list[Path], root: Path | None, workers: int | None) -> It
         pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not first finish the queue
 
 
-def _measure_dated(path: Path, root: Path | None) -> dict[str, Any]:
-    changed = _changed_ns(path)  # before reading: if it changes meanwhile, the next scan reads it again
-    return measure(path, root, changed)
-
-
 def _changed_ns(path: Path) -> int:
-    """When a file last changed, its content or its name; 0 if that cannot be said."""
+    """When a file last changed, its content or its name; 0 if that cannot be said.
+
+    Asked before reading: if it changes meanwhile, the next scan reads it again.
+    """
     try:
         status = path.stat()
     except (OSError, ValueError):

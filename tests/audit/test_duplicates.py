@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from artifact_utils.audit import find_duplicates, find_leaks, near_duplicate_groups, scan
 from artifact_utils.audit.lookalikes import candidates
@@ -31,6 +31,15 @@ def jpeg_40(image):
 
 
 def captioned(image):
+    """White letters, and a banner of an eighth of the height that lets a third of the picture through."""
+    overlay = Image.new("RGBA", image.size)
+    draw = ImageDraw.Draw(overlay)
+    draw.rectangle((0, 208, 240, 240), fill=(0, 0, 0, 170))
+    draw.text((20, 210), "SAMPLE 2026", "white", ImageFont.load_default(24))
+    return Image.alpha_composite(image.convert("RGBA"), overlay).convert("RGB")
+
+
+def labelled(image):
     image = image.copy()
     ImageDraw.Draw(image).rectangle((20, 200, 120, 220), fill="white")
     return image
@@ -50,6 +59,7 @@ CHANGES = {
     "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.85),
     "paler": lambda image: ImageEnhance.Color(image).enhance(0.6),
     "captioned": captioned,
+    "labelled": labelled,
 }
 
 
@@ -139,10 +149,10 @@ def test_many_pictures_are_compared_in_lists():
     rng = np.random.default_rng(0)
     thumbnails = [
         np.asarray(Image.fromarray(row).resize((64, 64), Image.Resampling.BICUBIC)).tobytes()
-        for row in rng.integers(0, 256, (1500, 12, 12), dtype=np.uint8)
+        for row in rng.integers(0, 256, (600, 12, 12), dtype=np.uint8)
     ]
-    thumbnails[1400] = thumbnails[17]
+    thumbnails[540] = thumbnails[17]
     start = time.process_time()  # what other programs take does not count
     pairs = pd.DataFrame(candidates(thumbnails, 64)[:, :2].tolist())
-    assert time.process_time() - start < 30  # about 2 s on an idle core
-    assert {(17, 1400), (1400, 17)} <= set(pairs.itertuples(index=False, name=None))
+    assert time.process_time() - start < 20  # about 1 s on an idle core
+    assert {(17, 540), (540, 17)} <= set(pairs.itertuples(index=False, name=None))

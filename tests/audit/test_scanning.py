@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from artifact_utils.audit import find_duplicates, near_duplicate_groups, scan, scanning
 from artifact_utils.audit.measuring import measure
-from artifact_utils.audit.scanning import scan_files
+from artifact_utils.audit.scanning import outlines
 
 
 def picture(seed, size=(160, 120)):
@@ -110,6 +110,15 @@ def test_an_empty_folder_gives_an_empty_table_with_all_columns(tmp_path):
     assert {"path", "readable", "sharpness", "phash"} <= set(table.columns)
     assert len(find_duplicates(table)) == 0
     assert len(near_duplicate_groups(table)) == 0
+
+
+def test_a_part_of_a_folder_is_spread_over_it(tmp_path):
+    for i in range(12):
+        save(picture(i), tmp_path / ("train" if i < 8 else "test") / f"image_{i}_0.png")
+    assert scan(tmp_path, at_most=5)["split"].tolist() == ["test", "test", "train", "train"]
+    assert len(scan(tmp_path, at_most=12)) == len(scan(tmp_path, at_most=100)) == 12
+    with pytest.raises(ValueError, match="at most 0"):
+        scan(tmp_path, at_most=0)
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -224,6 +233,6 @@ def test_hostile_files_are_rows_and_stop_nothing(tmp_path):
 
 def test_single_files_keep_the_order_given(folder):
     paths = [folder / "train/artifacts/image_6_1.png", folder / "test/artifacts/image_10_1.png"]
-    rows = scan_files(paths)
+    rows = outlines(paths)
     assert rows["path"].tolist() == [path.as_posix() for path in paths]
     assert rows["readable"].tolist() == [True, False]
