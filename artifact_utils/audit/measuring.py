@@ -202,7 +202,7 @@ def _thumbnail(grey: Image.Image) -> bytes:
 def _quantile(levels: npt.NDArray[Any], share: float) -> float:
     """A quantile of float32 levels 0..255, in [0, 1], to a thousandth; a histogram, for sorting takes far longer."""
     counts = cv2.calcHist([levels], [0], None, [1024], [0.0, 255.25]).ravel()  # OpenCV 4: a column, 5: a row
-    return float(np.searchsorted(np.cumsum(counts), share * levels.size) * 0.25 / 255.25)
+    return min(float(np.searchsorted(np.cumsum(counts), share * levels.size)) * 0.25 / 255, 1.0)
 
 
 def _turned_phashes(grey: Image.Image) -> list[str]:

@@ -70,10 +70,12 @@ def scan(
             raise ValueError(f"at most {at_most} pictures leaves nothing to audit: allow 1 or more")
         files = files[:: -(-len(files) // at_most) or 1]
     known = _typed([]) if table is None else _load(Path(table))
-    changed = {file.relative_to(root).as_posix(): _changed_ns(file) for file in files} if len(known) else {}
-    known = known[(known["path"].map(changed) == known["changed_ns"]).to_numpy(dtype=bool)]
+    name_of = {file: _printable(file.relative_to(root).as_posix()) for file in files}
+    changed = {name_of[file]: _changed_ns(file) for file in files} if len(known) else {}
+    as_it_was = [changed.get(path) == when for path, when in zip(known["path"], known["changed_ns"], strict=True)]
+    known = known[pd.Series(as_it_was, index=known.index, dtype=bool)]
     held = set(known["path"])
-    todo = [file for file in files if file.relative_to(root).as_posix() not in held]
+    todo = [file for file in files if name_of[file] not in held]
     chunks = [known] if len(known) else []
     rows = _in_order(lambda file: measure(file, root, _changed_ns(file)), todo, workers)
     while part := [row for _, row in zip(range(PART_ROWS), rows, strict=False)]:
@@ -121,6 +123,11 @@ def _in_order(
                 yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not first finish the queue
+
+
+def _printable(name: str) -> str:
+    """A name as the table holds it: bytes that are no text are replaced, as in ``measure``."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _changed_ns(path: Path) -> int:

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
+from artifact_utils.metrics.bootstrap import bootstrap, percentile_interval, resampling_units
 
 WARNING_AUC = 0.6
 """From here on the verdict is a warning."""
@@ -32,7 +33,7 @@ NUMBERS = (
     "border",
 )
 WORDS = ("format", "mode")
-FOLDS, _BOOTSTRAP = 5, 1000
+FOLDS, _BOOTSTRAP, _TREES = 5, 1000, 100
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Shortcuts:
     """How well the class is told by all columns together, out of fold; 0.5 is not at all."""
     low: float
     high: float
-    """95% bootstrap interval over pictures."""
+    """95% bootstrap interval over groups, or over pictures where there are few groups."""
     columns: pd.DataFrame
     """``column`` and its ``auc`` alone, turned so that it is at least 0.5, highest first."""
 
@@ -83,15 +84,15 @@ def find_shortcuts(table: pd.DataFrame, groups: pd.Series | None = None, *, seed
     probability = np.full(len(rows), targets.mean())
     for learn, held in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(features, targets, names):
         forest = RandomForestClassifier(
-            200, min_samples_leaf=5, class_weight="balanced_subsample", random_state=seed, n_jobs=-1
+            _TREES, min_samples_leaf=5, class_weight="balanced_subsample", random_state=seed, n_jobs=-1
         )
         forest.fit(features.iloc[learn], targets[learn])
         if len(forest.classes_) == 2:
             probability[held] = forest.predict_proba(features.iloc[held])[:, ARTIFACT]
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(targets), size=len(targets)) for _ in range(_BOOTSTRAP))
-    areas = [roc_auc_score(targets[draw], probability[draw]) for draw in draws if 0 < targets[draw].mean() < 1]
-    low, high = np.quantile(areas, (0.025, 0.975))
+    units, _, _ = resampling_units(targets, names)
+    flagged = (probability >= 0.5).astype(int)
+    areas = bootstrap(probability, targets, flagged, units, _BOOTSTRAP, np.random.default_rng(seed))["roc_auc"]
+    low, high = percentile_interval(areas) or (0.0, 1.0)
     alone = {column: roc_auc_score(targets, features[column]) for column in features}
     columns = pd.DataFrame({"column": list(alone), "auc": [max(area, 1 - area) for area in alone.values()]})
     columns = columns.sort_values("auc", ascending=False, ignore_index=True)
