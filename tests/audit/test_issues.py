@@ -13,7 +13,7 @@ def folder(tmp_path):
     noise = np.asarray(Image.open(tmp_path / "fine_0.png")).astype(float)
     Image.fromarray((noise * 0.2).astype(np.uint8)).save(tmp_path / "dark.png")
     Image.fromarray((250 + noise / 60).astype(np.uint8)).save(tmp_path / "bright.png")
-    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    coarse = Image.fromarray(np.random.default_rng(0).integers(40, 216, (3, 3, 3), dtype=np.uint8))
     coarse.resize((96, 96), Image.Resampling.BICUBIC).save(tmp_path / "blurry.png")
     Image.new("RGB", (96, 96), (90, 40, 70)).save(tmp_path / "low_information.png")
     Image.fromarray(rng.integers(0, 256, (900, 900, 3), dtype=np.uint8)).save(tmp_path / "odd_size.png")
