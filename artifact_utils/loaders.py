@@ -35,7 +35,7 @@ def split_by_group(
 ) -> tuple[list[Portrait], list[Portrait]]:
     """Split into training and validation so that no group is on both sides and both have the classes there are.
 
-    Pictures without a group are grouped by near-duplicate perceptual hashes first. The share of artifacts is kept
+    Pictures without a group are grouped by near-duplicates first. The share of artifacts is kept
     as even as the groups allow (scikit-learn's StratifiedGroupKFold). Do this before any oversampling.
 
     Args:

@@ -9,7 +9,9 @@ from artifact_utils.plots.audit import (
     plot_distributions,
     plot_duplicates,
     plot_extremes,
+    plot_map,
     plot_samples,
+    plot_suspicious_labels,
 )
 from artifact_utils.plots.evaluation import plot_reliability, plot_robustness, plot_slices
 from artifact_utils.plots.features import plot_feature_maps, step_through
@@ -39,6 +41,7 @@ __all__ = [
     "plot_feature_maps",
     "plot_gallery",
     "plot_learning_curves",
+    "plot_map",
     "plot_metrics",
     "plot_outcome",
     "plot_probabilities",
@@ -48,6 +51,7 @@ __all__ = [
     "plot_samples",
     "plot_slices",
     "plot_summary",
+    "plot_suspicious_labels",
     "plot_where",
     "step_through",
 ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -147,15 +148,63 @@ def plot_duplicates(folder: str | Path, duplicates: pd.DataFrame, *, n: int = 6)
         n: groups shown, those that reach across splits first.
     """
     rows = duplicates.set_index("path", drop=False)
-    best = duplicates.sort_values(["across_splits", "group", "distance"], ascending=[False, True, True], kind="stable")
+    crosses = duplicates["split"] != duplicates["closest"].map(rows["split"])
+    best = duplicates.assign(crosses=crosses).sort_values(
+        ["across_splits", "group", "crosses", "similarity"], ascending=[False, True, False, False], kind="stable"
+    )
     pairs, captions = [], []
     for number, (_, row) in enumerate(best.drop_duplicates("group").head(n).iterrows(), 1):
         other = rows.loc[row["closest"]]
         pairs += [row, other]
-        bits = f"{row['distance']} bit{'' if row['distance'] == 1 else 's'} apart"
-        difference = "same bytes" if row["kind"] == "exact" else bits
-        captions += [f"pair {number}: {row['split']}\n ", f"pair {number}: {other['split']}\n{difference}"]
+        alike = "same bytes" if row["kind"] == other["kind"] == "exact" else f"similarity {row['similarity']:.3f}"
+        captions += [f"pair {number}: {row['split']}\n ", f"pair {number}: {other['split']}\n{alike}"]
     paths = [Path(folder) / row["path"] for row in pairs]
     colours = [COLOURS.get(row["class_name"], GREY) for row in pairs]
     title = "Near-duplicates, pair by pair" if pairs else "Near-duplicates: none"
     return draw_galleries([Panel(title, paths, GREY, captions, colours)])
+
+
+@house_style
+def plot_suspicious_labels(folder: str | Path, label_errors: pd.DataFrame, *, n: int = 16) -> Figure:
+    """The pictures whose labels are the most suspicious, framed in the colour of the label they have.
+
+    Args:
+        folder: what the ``path`` column is relative to.
+        label_errors: with ``path``, ``class_name``, ``probability`` and ``rank``, as in ``Findings.label_errors``.
+        n: pictures shown.
+    """
+    rows = label_errors.sort_values("rank").head(n)
+    captions = [f"P(artifact) {probability:.2f}" for probability in rows["probability"]]
+    colours = [COLOURS[name] for name in rows["class_name"]]
+    title = "Suspicious labels: the frame is the label (blue clean, orange artifact)"
+    return draw_galleries([Panel(title, [Path(folder) / path for path in rows["path"]], GREY, captions, colours)])
+
+
+@house_style
+def plot_map(positions: npt.NDArray[np.float64], class_names: Sequence[str], people: Sequence[str]) -> Figure:
+    """A map on which pictures that a network sees alike lie close, coloured by class and by person.
+
+    Args:
+        positions: (N, 2), from t-SNE for example.
+        class_names: of each picture.
+        people: who is on each, or any other grouping.
+    """
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, colour in COLOURS.items():
+        chosen = np.array([class_name == name for class_name in class_names], dtype=bool)
+        left.scatter(*positions[chosen].T, s=8, color=colour, label=name, alpha=0.7, linewidths=0)
+    left.set_title("by class")
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, -0.12), ncols=2, markerscale=2)
+    names = sorted(set(people))
+    colours = sns.color_palette("husl", len(names))
+    for name, colour in zip(names, colours, strict=True):
+        chosen = np.array([person == name for person in people], dtype=bool)
+        right.scatter(*positions[chosen].T, s=8, color=[colour], label=name, linewidths=0)
+    right.set_title("by person")
+    if len(names) <= 20:
+        right.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
+    for ax in (left, right):
+        ax.set(xticks=[], yticks=[])
+        ax.grid(visible=False)
+    return figure

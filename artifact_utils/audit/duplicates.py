@@ -1,0 +1,176 @@
+"""Groups of pictures that are the same or nearly so: re-encoded, resized, recoloured, captioned, turned or cropped."""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from artifact_utils.audit.lookalikes import FRAMES, candidates, compare
+from artifact_utils.audit.measuring import THUMBNAIL_SIDE
+from artifact_utils.audit.scanning import outlines
+
+MIN_SIMILARITY = 0.987
+"""Near-duplicates agree at least this well in three quarters of the frame; see ``find_duplicates``."""
+
+_AT_ONCE = 256  # pairs compared between two looks at what is already known to belong together
+_MAX_MISSES = 3  # candidates of a picture that turn out to be none before the others, less alike still, are let go
+
+
+def find_duplicates(table: pd.DataFrame, *, min_similarity: float = MIN_SIMILARITY) -> pd.DataFrame:
+    """Group pictures that are the same or nearly so.
+
+    A near-duplicate may be mirrored, turned by quarters, cropped to 80% of the sides, resized, saved as JPEG 40, of
+    other colours or with a text over it. ``benchmarks/audit.py`` says how surely each of these is found, and that
+    different expressions of one person before one wall are told apart. Groups are connected components: a chain of
+    pairs is one group, so members at its ends may differ by more.
+
+    Args:
+        table: from ``scan``; unreadable pictures are left out.
+        min_similarity: in [0, 1]: how well the grey levels of two pictures, aligned, correlate locally in three
+            quarters of the frame.
+
+    Returns:
+        One row a member, sorted by group and path: ``group`` (from 0, largest group first), ``kind`` (``exact`` where
+        another member has the same bytes, else ``near``), ``across_splits`` (whether the group reaches over more than
+        one split), ``path``, ``split``, ``class_name``, ``closest`` (path of the member it was found to be most like,
+        of another split where there is one) and ``similarity`` to that. Empty where there are none.
+    """
+    rows = table[table["readable"]].reset_index(drop=True)
+    left, right, similarity = _pairs(rows, min_similarity)
+    group = _components(len(rows), left, right)
+    closest, best = _closest(rows["split"].to_numpy(), left, right, similarity)
+    members = rows.assign(
+        group=group,
+        size=np.bincount(group, minlength=1)[group] if len(rows) else [],
+        kind=np.where(rows["sha256"].duplicated(keep=False), "exact", "near"),
+        closest=rows["path"].to_numpy()[closest],
+        similarity=best,
+    )
+    members = members[members["size"] > 1]
+    members = members.assign(across_splits=members.groupby("group")["split"].transform("nunique") > 1)
+    members = members.sort_values(["size", "group", "path"], ascending=[False, True, True], ignore_index=True)
+    members["group"] = pd.factorize(members["group"])[0]
+    return members[["group", "kind", "across_splits", "path", "split", "class_name", "closest", "similarity"]]
+
+
+def near_duplicate_groups(
+    pictures: pd.DataFrame | Iterable[str | Path],
+    *,
+    min_similarity: float = MIN_SIMILARITY,
+    workers: int | None = None,
+) -> pd.Series:
+    """Number every picture so that near-duplicates share a number, for splits that must not part them.
+
+    Args:
+        pictures: a table from ``scan``, or the paths of pictures, which are read here.
+        min_similarity: as in ``find_duplicates``.
+        workers: threads for reading.
+
+    Returns:
+        Group numbers in the order given, indexed by path as it is in the table or was given. A picture without
+        duplicates, or unreadable, has a number of its own.
+    """
+    table = pictures if isinstance(pictures, pd.DataFrame) else outlines(pictures, workers=workers)
+    readable = np.flatnonzero(table["readable"].to_numpy(dtype=bool))
+    left, right, _ = _pairs(table.iloc[readable].reset_index(drop=True), min_similarity)
+    numbers = _components(len(table), readable[left], readable[right])
+    return pd.Series(pd.factorize(numbers)[0], index=table["path"], name="group")
+
+
+def find_leaks(duplicates: pd.DataFrame) -> pd.DataFrame:
+    """The pairs of near-duplicates that lie in two splits, each once: ``path``, ``split``, ``other``, ``other_split``
+    and ``similarity``, the most alike first.
+
+    Args:
+        duplicates: from ``find_duplicates``.
+    """
+    split_of = dict(zip(duplicates["path"], duplicates["split"], strict=True))
+    pairs = duplicates.assign(other=duplicates["closest"], other_split=duplicates["closest"].map(split_of))
+    pairs = pairs[pairs["split"] != pairs["other_split"]]
+    key = [tuple(sorted(pair)) for pair in zip(pairs["path"], pairs["other"], strict=True)]
+    pairs = pairs[~pd.Series(key, index=pairs.index, dtype=object).duplicated()]
+    pairs = pairs.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
+    return pairs[["path", "split", "other", "other_split", "similarity"]]
+
+
+Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
+
+
+def _pairs(rows: pd.DataFrame, min_similarity: float) -> Pairs:
+    """Positions and similarities of pairs that hold the groups together: enough of them to connect every group."""
+    known = _Union(len(rows))
+    found: list[tuple[int, int, float]] = []
+    first: dict[str, int] = {}
+    for i, digest in enumerate(rows["sha256"]):
+        if (j := first.setdefault(digest, i)) != i:
+            found.append((i, j, 1.0))
+            known.join(i, j)
+    distinct = np.array(sorted(first.values()), dtype=np.int64)
+    thumbnails: Sequence[bytes] = rows["thumbnail"].iloc[distinct].tolist()
+    todo = candidates(thumbnails, THUMBNAIL_SIDE)
+    misses = np.zeros(len(thumbnails), np.int64)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(todo), _AT_ONCE):
+            block = todo[start : start + _AT_ONCE]
+            block = block[misses[block[:, 0]] < _MAX_MISSES]
+            part = [pair for pair in block.tolist() if not known.joined(pair, distinct)]
+            for pair, similarity in zip(part, pool.map(lambda pair: _compare(thumbnails, pair), part), strict=True):
+                if similarity >= min_similarity:
+                    i, j = int(distinct[pair[0]]), int(distinct[pair[1]])
+                    found.append((i, j, similarity))
+                    known.join(i, j)
+                else:
+                    misses[pair[0]] += 1
+    left, right, similarities = zip(*found, strict=True) if found else ((), (), ())
+    return np.array(left, np.int64), np.array(right, np.int64), np.array(similarities, np.float64)
+
+
+def _compare(thumbnails: Sequence[bytes], pair: list[int]) -> float:
+    shape = THUMBNAIL_SIDE, THUMBNAIL_SIDE
+    one, other = (np.frombuffer(thumbnails[i], np.uint8).reshape(shape).astype(np.float32) for i in pair[:2])
+    return compare(one, other, FRAMES[pair[2]], pair[3])
+
+
+class _Union:
+    """What is known to belong together (disjoint sets)."""
+
+    def __init__(self, n: int) -> None:
+        self._parent = list(range(n))
+
+    def find(self, i: int) -> int:
+        while self._parent[i] != i:
+            self._parent[i] = i = self._parent[self._parent[i]]
+        return i
+
+    def join(self, i: int, j: int) -> None:
+        self._parent[self.find(i)] = self.find(j)
+
+    def joined(self, pair: list[int], names: npt.NDArray[np.int64]) -> bool:
+        return self.find(int(names[pair[0]])) == self.find(int(names[pair[1]]))
+
+
+def _components(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Numbers (n,) of the connected components of the graph of pairs."""
+    known = _Union(n)
+    for i, j in zip(left.tolist(), right.tolist(), strict=True):
+        known.join(i, j)
+    return np.array([known.find(i) for i in range(n)], dtype=np.int64)
+
+
+def _closest(
+    split: npt.NDArray[np.object_],
+    left: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
+    similarity: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """For each picture its partner in the most alike of its pairs, one over two splits if any is, and how alike."""
+    closest, best = np.arange(len(split)), np.zeros(len(split))
+    crosses = split[left] != split[right]
+    for pair in np.lexsort((similarity, crosses)):  # the last one written stays
+        for i, j in ((left[pair], right[pair]), (right[pair], left[pair])):
+            closest[i], best[i] = j, similarity[pair]
+    return closest, best

@@ -1,0 +1,242 @@
+"""Everything the audit knows of one picture, from one reading and one decoding of its file.
+
+Pixels are measured on a copy with the short side brought down to 256 px: it is what models see, and it makes pictures
+of different sizes comparable. Numbers that CleanVision (Apache-2.0) judges by, too, are defined as there, so that
+``issues`` flags what its users are used to.
+"""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import imagehash
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter, ImageStat
+
+from artifact_utils.images import ImageError, decode_image, read_file
+from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
+
+COLUMNS: dict[str, Any] = {
+    "path": str,
+    "split": str,
+    "class_name": str,
+    "readable": bool,
+    "reason": str,
+    "format": str,
+    "suffix_fits": bool,
+    "mode": str,
+    "width": "Int64",
+    "height": "Int64",
+    "aspect": float,
+    "bytes": "Int64",
+    "changed_ns": "Int64",
+    "orientation": "Int64",
+    "jpeg_quality": "Int64",
+    "brightness": float,
+    "brightness_p5": float,
+    "brightness_p99": float,
+    "contrast": float,
+    "sharpness": float,
+    "edges": float,
+    "histogram_spread": float,
+    "saturation": float,
+    "entropy": float,
+    "colour_gap": float,
+    "red": float,
+    "green": float,
+    "blue": float,
+    "border": float,
+    "sha256": str,
+    "phash": str,
+    "turned_phashes": str,
+    "dhash": str,
+    "thumbnail": object,
+}
+"""The columns of the audit's table and their types; what they mean is said at ``scan``."""
+
+THUMBNAIL_SIDE = 64
+"""Pixels of the square grey copy of every picture that duplicates are compared by."""
+
+SHORT_SIDE, _BLUR_SIDE, _PHASH_SIDE = 256, 64, 32
+_SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "BMP": (".bmp",)}
+_EXIF_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the orientations that swap width and height
+_PERCEIVED = np.array([0.241, 0.691, 0.068])
+"""Weights of squared red, green and blue in perceived brightness (Finley, "HSP color model", 2006)."""
+_BORDER_SPREAD = 3.0  # grey levels; a line of pixels that varies less is a border, not a wall
+
+# The table of luminance at quality 50 in Annex K of the JPEG standard (ITU-T T.81), in rows.
+_ANNEX_K = np.fromstring(
+    "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
+    "18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99",
+    dtype=np.int64,
+    sep=" ",
+)
+
+
+def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
+    """One row of the table: what ``COLUMNS`` names, as far as it can be measured; never an error.
+
+    Args:
+        path: of the picture.
+        root: the folder that ``path`` and ``split`` of the row are relative to.
+        changed_ns: when the file was changed, for the row.
+    """
+    relative = path.relative_to(root)
+    row: dict[str, Any] = {
+        "path": relative.as_posix(),
+        "split": relative.parts[0] if len(relative.parts) > 1 else "",
+        "class_name": class_name(path),
+        "readable": False,
+        "suffix_fits": False,
+        "changed_ns": changed_ns,
+        "thumbnail": b"",
+    }
+    row |= dict.fromkeys(("reason", "format", "mode", "sha256", "phash", "turned_phashes", "dhash"), "")
+    try:
+        str(relative).encode()
+    except UnicodeEncodeError:  # no table could hold it
+        shown = {name: row[name].encode("utf-8", "replace").decode() for name in ("path", "split")}
+        return row | shown | {"reason": "its name is not valid UTF-8: rename it"}
+    try:
+        content = read_file(path)
+        row |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **_header(content)}
+        row["suffix_fits"] = path.suffix.lower() in _SUFFIXES.get(row["format"], ())
+        image = decode_image(content, str(path), min_side=SHORT_SIDE)
+    except ImageError as error:
+        return row | {"reason": error.reason}
+    return row | {"readable": True, **_measure_pixels(_shrink(image))}
+
+
+def outline(path: Path) -> dict[str, Any]:
+    """Of the columns of the table only what duplicates are found by, for a fraction of the work: ``path`` (as given),
+    ``readable``, ``sha256`` and ``thumbnail``."""
+    row: dict[str, Any] = {"path": path.as_posix(), "readable": False, "sha256": "", "thumbnail": b""}
+    try:
+        content = read_file(path)
+        image = decode_image(content, str(path), min_side=SHORT_SIDE)
+    except ImageError:  # whoever trains on it says so
+        return row
+    thumbnail = _thumbnail(_shrink(image).convert("L"))
+    return row | {"readable": True, "sha256": hashlib.sha256(content).hexdigest(), "thumbnail": thumbnail}
+
+
+def class_name(path: Path) -> str:
+    """The class of a file: of its folder, or else of its name, or nothing."""
+    if path.parent.name in CLASS_NAMES:
+        return path.parent.name
+    try:
+        return CLASS_NAMES[parse_label(path)]
+    except LabelError:
+        return ""
+
+
+def jpeg_quality(tables: dict[int, list[int]]) -> int:
+    """The quality, 1 to 100, whose luminance table of the usual encoder (IJG) comes closest.
+
+    Args:
+        tables: the quantisation tables of a JPEG as PIL gives them, 64 numbers each.
+    """
+    quality = np.arange(1, 101)[:, None]
+    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    expected = np.clip((_ANNEX_K * scale + 50) // 100, 1, 255)
+    return int(np.abs(np.sort(expected, axis=1) - np.sort(tables[0])).sum(axis=1).argmin()) + 1
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """What the file says of itself, read without decoding a pixel; nothing where that fails."""
+    try:
+        with Image.open(io.BytesIO(content), formats=tuple(_SUFFIXES)) as image:
+            has_exif = image.format != "PNG" or b"eXIf" in content  # of a PNG without, getexif() decodes all pixels
+            orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1)) if has_exif else 1
+            width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
+            row = {"format": image.format or "", "mode": image.mode, "width": width, "height": height}
+            tables = getattr(image, "quantization", None)
+            quality = {"jpeg_quality": jpeg_quality(tables)} if tables else {}
+            return row | {"aspect": width / height, "orientation": orientation, **quality}
+    except Exception:  # decoders raise nearly anything on hostile bytes; that it is unreadable is said elsewhere
+        return {}
+
+
+def _measure_pixels(image: Image.Image) -> dict[str, Any]:
+    """The pixel columns of an upright RGB picture that is small already."""
+    pixels = np.asarray(image)
+    grey_image = image.convert("L")
+    grey = np.asarray(grey_image)
+    channels = cv2.split(pixels)
+    means = np.array(cv2.mean(pixels)[:3]) / 255
+    perceived = cv2.sqrt(cv2.transform(cv2.multiply(pixels, pixels, dtype=cv2.CV_32F), _PERCEIVED[None]))
+    high = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
+    gap = cv2.subtract(high, cv2.min(cv2.min(channels[0], channels[1]), channels[2]))
+    coarse = image.copy()
+    coarse.thumbnail((_BLUR_SIDE, _BLUR_SIDE), Image.Resampling.BICUBIC, reducing_gap=None)
+    coarse = coarse.convert("L")
+    return {
+        "brightness": float(np.sqrt(_PERCEIVED @ means**2)),
+        "brightness_p5": _quantile(perceived, 0.05),
+        "brightness_p99": _quantile(perceived, 0.99),
+        "contrast": float(grey.std() / 255),
+        "sharpness": float(cv2.Laplacian(grey, cv2.CV_32F).var()),
+        "edges": float(ImageStat.Stat(coarse.filter(ImageFilter.FIND_EDGES)).stddev[0]),
+        "histogram_spread": float(np.std(coarse.histogram())),
+        "saturation": float(cv2.mean(cv2.divide(gap, np.maximum(high, 1), dtype=cv2.CV_32F))[0]),
+        "entropy": float(image.entropy()),
+        "colour_gap": _quantile(gap.astype(np.float32), 0.99),
+        "red": float(means[0]),
+        "green": float(means[1]),
+        "blue": float(means[2]),
+        "border": _border(grey),
+        "phash": str(imagehash.phash(grey_image)),
+        "turned_phashes": " ".join(_turned_phashes(grey_image)),
+        "dhash": str(imagehash.dhash(grey_image)),
+        "thumbnail": _thumbnail(grey_image),
+    }
+
+
+def _thumbnail(grey: Image.Image) -> bytes:
+    return grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR).tobytes()
+
+
+def _quantile(levels: npt.NDArray[Any], share: float) -> float:
+    """A quantile of float32 levels 0..255, in [0, 1], to a thousandth; a histogram, for sorting takes far longer."""
+    counts = cv2.calcHist([levels], [0], None, [1024], [0.0, 255.25]).ravel()  # OpenCV 4: a column, 5: a row
+    return min(float(np.searchsorted(np.cumsum(counts), share * levels.size)) * 0.25 / 255, 1.0)
+
+
+def _turned_phashes(grey: Image.Image) -> list[str]:
+    """The pHashes of the seven other ways to turn and mirror a picture, from one cosine transform of it.
+
+    Mirroring changes the sign of the odd frequencies, and turning swaps the axes besides.
+    """
+    small = np.asarray(grey.resize((_PHASH_SIDE, _PHASH_SIDE), Image.Resampling.LANCZOS), dtype=np.float32)
+    waves = cv2.dct(small)[:8, :8].astype(np.float64)
+    waves[0] *= np.sqrt(2)  # imagehash leaves out the factor that makes the transform orthonormal
+    waves[:, 0] *= np.sqrt(2)
+    odd = np.where(np.arange(8) % 2, -1.0, 1.0)
+    mirrored, upended = waves * odd, waves * odd[:, None]
+    turned = mirrored * odd[:, None]
+    turns = np.stack([mirrored, upended, turned, waves.T, mirrored.T, upended.T, turned.T]).reshape(7, 64)
+    bits = turns > np.median(turns, axis=1, keepdims=True)
+    return [row.tobytes().hex() for row in np.packbits(bits, axis=1)]
+
+
+def _border(grey: npt.NDArray[np.uint8]) -> float:
+    """Share of the height or the width, whichever is more, that uniform strips along opposite edges take up."""
+    shares = []
+    for lines in (grey, grey.T):
+        spread = lines.std(axis=1)
+        plain = (spread < _BORDER_SPREAD).tolist()
+        before = plain.index(False) if False in plain else len(plain)
+        after = plain[::-1].index(False) if False in plain else 0
+        shares.append((before + after) / len(plain))
+    return float(max(shares))
+
+
+def _shrink(image: Image.Image) -> Image.Image:
+    scale = SHORT_SIDE / min(image.size)
+    if scale >= 1:
+        return image
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.HAMMING, reducing_gap=3.0)

@@ -1,0 +1,171 @@
+"""The audit against CleanVision and imagededup, on the same pictures, in one process.
+
+    python -m pip install cleanvision imagededup   # into a virtual environment of its own, for the comparison
+    python benchmarks/audit.py [--n 200] [--size 512] [--hashes 100000]
+
+Speed is counted in CPU time, so that what else the machine does matters little. Duplicates are planted: each of ``n``
+portraits (of OpenPeople: different expressions of ten people, which look alike) is changed in every way there is.
+"""
+
+import io
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tyro
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
+
+from artifact_utils.audit import find_duplicates, find_issues, scan
+from artifact_utils.audit.lookalikes import candidates
+from artifact_utils.portraits import bases, cut_portrait
+
+SAME_CHECKS = {
+    "dark": "dark",
+    "bright": "light",
+    "blurry": "blurry",
+    "low_information": "low_information",
+    "odd_size": "odd_size",
+    "odd_aspect": "odd_aspect_ratio",
+    "grayscale": "grayscale",
+}
+"""Issues by their names here and in CleanVision."""
+
+
+def draw_portraits(folder: Path, n: int, size: int) -> list[Image.Image]:
+    """Different photographs, some made dark, bright, blurry or grey, so that there is something to flag."""
+    rng = np.random.default_rng(0)
+    places = [base for person in sorted(bases()) for base in bases()[person]]
+    pictures = []
+    for i, place in enumerate(rng.permutation(len(places))[:n]):
+        picture = Image.fromarray(cut_portrait(places[place], rng, size)[0])
+        picture.save(folder / f"{i:04d}.png")
+        pictures.append(picture)
+    for i, picture in enumerate(pictures[: n // 8]):
+        ImageEnhance.Brightness(picture).enhance(0.15).save(folder / f"dark_{i}.png")
+        ImageEnhance.Contrast(ImageEnhance.Brightness(picture).enhance(5)).enhance(0.3).save(folder / f"bright_{i}.png")
+        picture.resize((12, 12)).resize((size, size), Image.Resampling.BICUBIC).save(folder / f"blurry_{i}.png")
+        picture.convert("L").save(folder / f"grey_{i}.png")
+    return pictures
+
+
+def changes(rng: np.random.Generator) -> dict[str, Callable[[Image.Image], Image.Image]]:
+    """What a near-duplicate may have gone through."""
+
+    def crop(picture: Image.Image) -> Image.Image:
+        side = round(0.8 * picture.width)
+        x, y = rng.integers(0, picture.width - side + 1, 2).tolist()
+        return picture.crop((x, y, x + side, y + side))
+
+    def jpeg(picture: Image.Image) -> Image.Image:
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=40)
+        return Image.open(buffer)
+
+    def text(picture: Image.Image) -> Image.Image:
+        picture = picture.copy()
+        place = rng.uniform(0, 0.5) * picture.width, rng.uniform(0, 0.85) * picture.height
+        ImageDraw.Draw(picture).text(place, "SAMPLE", "white", ImageFont.load_default(picture.width // 10))
+        return picture
+
+    return {
+        "mirrored": ImageOps.mirror,
+        "upside down": ImageOps.flip,
+        "turned by 90": lambda picture: picture.transpose(Image.Transpose.ROTATE_90),
+        "turned by 270": lambda picture: picture.transpose(Image.Transpose.ROTATE_270),
+        "cropped to 80%": crop,
+        "half the size": lambda picture: picture.resize((picture.width // 2, picture.height // 2)),
+        "JPEG 40": jpeg,
+        "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.15),
+        "paler": lambda picture: ImageEnhance.Color(picture).enhance(0.6),
+        "text": text,
+    }
+
+
+def cpu_seconds(function: Callable[[], object]) -> float:
+    """CPU time of this process and of those it waited for."""
+    started = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    function()
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) - started
+
+
+def against_cleanvision(folder: Path) -> None:
+    try:
+        from cleanvision import Imagelab
+    except ImportError:
+        print("CleanVision is not installed (python -m pip install cleanvision): not compared")
+        return
+    n = len(list(folder.iterdir()))
+    lab = Imagelab(data_path=str(folder))
+    theirs = cpu_seconds(lambda: lab.find_issues(n_jobs=1, verbose=False))
+    ours = min(cpu_seconds(lambda: scan(folder, workers=1)) for _ in range(3))
+    print(f"scan {n / ours:.1f} img/s of CPU time, CleanVision {n / theirs:.1f}: {theirs / ours:.2f} times as fast")
+    issues = find_issues(scan(folder)).set_index("path")
+    found = lab.issues.rename(index=lambda path: Path(path).name)
+    for name, other in SAME_CHECKS.items():
+        same = issues[f"is_{name}"] == found[f"is_{other}_issue"].reindex(issues.index)
+        print(f"  {name}: {same.mean():.1%} of the flags agree, {issues[f'is_{name}'].sum()} flagged")
+
+
+def find_planted(pictures: list[Image.Image], folder: Path) -> None:
+    rng = np.random.default_rng(1)
+    for i, picture in enumerate(pictures):
+        picture.save(folder / f"{i:04d} original.png")
+        for name, change in changes(rng).items():
+            change(picture).save(folder / f"{i:04d} {name}.png")
+    table = scan(folder)
+    number = table["path"].str[:4].to_numpy()
+    group = find_duplicates(table).set_index("path")["group"].reindex(table["path"]).to_numpy()
+    together = group[:, None] == group[None]  # NaN, no group, equals nothing
+    same = number[:, None] == number[None]
+    np.fill_diagonal(same, False)
+    np.fill_diagonal(together, False)
+    right = (together & same).sum()
+    print(f"duplicates of {len(pictures)} portraits: precision {right / max(together.sum(), 1):.3f}, ", end="")
+    print(f"recall {right / same.sum():.3f} over all pairs of a group")
+    found = pd.Series(group, index=table["path"])
+    for name in changes(rng):
+        hits = [found[f"{i:04d} original.png"] == found[f"{i:04d} {name}.png"] for i in range(len(pictures))]
+        print(f"  {name}: {np.mean(hits):.3f}")
+    try:
+        from imagededup.methods import PHash
+    except ImportError:
+        print("imagededup is not installed (python -m pip install imagededup): not compared")
+        return
+    hasher = PHash(verbose=False)
+    theirs = hasher.find_duplicates(image_dir=folder, num_enc_workers=0, num_dist_workers=0)
+    pairs = [(path, other) for path, others in theirs.items() for other in others]
+    right = sum(path[:4] == other[:4] for path, other in pairs)
+    print(f"imagededup PHash: precision {right / max(len(pairs), 1):.3f}, recall {right / same.sum():.3f}")
+
+
+def compare_many(n: int) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.normal(size=(n, 8, 8)).cumsum(axis=1).cumsum(axis=2)
+    coarse -= coarse.min(axis=(1, 2), keepdims=True)
+    coarse *= 255 / coarse.max(axis=(1, 2), keepdims=True)
+    thumbnails = [
+        np.asarray(Image.fromarray(row).resize((64, 64), Image.Resampling.BICUBIC)).tobytes()
+        for row in coarse.astype(np.uint8)
+    ]
+    started = time.perf_counter()
+    pairs = candidates(thumbnails, 64)
+    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{n:,} pictures compared in {seconds:.1f} s, {len(pairs):,} candidates, peak memory {peak:.2f} GB")
+
+
+def main(n: int = 60, size: int = 512, hashes: int = 100_000) -> None:
+    """Print ratios, agreement, precision and recall; ``hashes`` 0 leaves out the large comparison."""
+    if hashes:
+        compare_many(hashes)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as planted:
+        pictures = draw_portraits(Path(folder), n, size)
+        against_cleanvision(Path(folder))
+        find_planted(pictures, Path(planted))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
