@@ -46,7 +46,7 @@ class TrainConfig:
     image_size: int | None = None
     """Side of the square input in training, in pixels."""
     eval_size: int | None = None
-    """Side of the square input in evaluation and use, by default that of training. A network that was trained on zoomed
+    """Side of the square input in evaluation and use; where --image-size is given, by default that. A network that was trained on zoomed
     and shifted pictures sees a little more in ones a fifth larger, and takes longer (arXiv 1906.06423)."""
     epochs: int | None = None
     """Passes over the training set. 0 evaluates the untrained model."""
@@ -128,7 +128,14 @@ class TrainConfig:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "vgg19": {"frozen": 0.0, "image_size": 224, "epochs": 30, "batch_size": 32, "lr": 1e-4},
-    "efficientnet_lite0": {"frozen": 0.25, "image_size": 160, "epochs": 6, "batch_size": 16, "lr": 1e-3},
+    "efficientnet_lite0": {
+        "frozen": 0.25,
+        "image_size": 160,
+        "eval_size": 192,
+        "epochs": 6,
+        "batch_size": 16,
+        "lr": 1e-3,
+    },
     "mobilenet_v2": {"frozen": 0.25, "image_size": 160, "epochs": 4, "batch_size": 16, "lr": 1e-3},
     "resnet18": {"frozen": 0.0, "image_size": 224, "epochs": 10, "batch_size": 32, "lr": 3e-4},
     "resnet50": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 3e-4},
@@ -159,6 +166,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
     cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of this process
     workers = min(max(cores - 1, 0), 16) if config.workers is None else config.workers
     preset = {name: value for name, value in PRESETS[arch].items() if getattr(config, name) is None}
+    if config.image_size is not None:
+        preset.pop("eval_size", None)  # a size that was asked for is meant for both
     config = replace(config, device=device, arch=arch, workers=workers, **preset)
     if config.cache is None:
         config = replace(config, cache=config.data / ".cache")

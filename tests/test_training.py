@@ -306,7 +306,9 @@ def test_evaluation_may_look_at_larger_pictures(config):
 
 
 def test_the_size_of_evaluation_is_that_of_training_unless_somebody_says():
-    assert resolve(TrainConfig(arch="efficientnet_lite0", device="cpu")).eval_size == 160
-    assert resolve(TrainConfig(arch="efficientnet_lite0", eval_size=192, device="cpu")).eval_size == 192
+    assert resolve(TrainConfig(arch="efficientnet_lite0", device="cpu")).eval_size == 192  # as its preset has it
+    assert resolve(TrainConfig(arch="efficientnet_lite0", image_size=128, device="cpu")).eval_size == 128
+    assert resolve(TrainConfig(arch="mobilenet_v2", device="cpu")).eval_size == 160
+    assert resolve(TrainConfig(arch="efficientnet_lite0", eval_size=224, device="cpu")).eval_size == 224
     with pytest.raises(ConfigError, match="vit_b_16 reads one size only, 224"):
         resolve(TrainConfig(arch="vit_b_16", eval_size=256, device="cpu"))
