@@ -46,8 +46,9 @@ class TrainConfig:
     image_size: int | None = None
     """Side of the square input in training, in pixels."""
     eval_size: int | None = None
-    """Side of the square input in evaluation and use; where --image-size is given, by default that. A network that was trained on zoomed
-    and shifted pictures sees a little more in ones a fifth larger, and takes longer (arXiv 1906.06423)."""
+    """Side of the square input in evaluation and use; where --image-size is given, by default that. A network that was
+    trained on zoomed and shifted pictures sees a little more in ones a fifth larger, and takes longer
+    (arXiv 1906.06423)."""
     epochs: int | None = None
     """Passes over the training set. 0 evaluates the untrained model."""
     batch_size: int | None = None
