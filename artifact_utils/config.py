@@ -133,7 +133,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "frozen": 0.25,
         "image_size": 160,
         "eval_size": 192,
-        "epochs": 6,
+        "epochs": 5,
         "batch_size": 16,
         "lr": 1e-3,
     },
