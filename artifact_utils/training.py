@@ -266,7 +266,7 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
         }
         # of the last split there is: of test, or of validation where there is no test
         rows = prediction_rows(portraits, probabilities.tolist(), info.threshold, config.data)
-        if split == "validation":
+        if split == "validation" and distributed.rank() == 0:
             write_table(run / "validation.csv", rows)
     summary = {
         "arch": info.arch,

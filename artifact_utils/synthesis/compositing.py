@@ -225,10 +225,9 @@ def skin_ramp(image: np.ndarray, face: Face) -> np.ndarray:
         pixels = image.reshape(-1, 3)
     luminance = (pixels[:, 0] + pixels[:, 1] + pixels[:, 2]) / 3
     low, mid, high = np.percentile(luminance, [8, 50, 97])
-    colours = [
-        np.median(pixels[np.abs(luminance - level) <= max(3.0, 0.15 * (high - low))], axis=0)
-        for level in (low, mid, high)
-    ]
+    distances = [np.abs(luminance - level) for level in (low, mid, high)]
+    near = max(3.0, 0.15 * (high - low))  # and at least the nearest pixel, where a level falls between two tones
+    colours = [np.median(pixels[distance <= max(near, distance.min())], axis=0) for distance in distances]
     # Below what the face itself shows, shadows on skin go to a deep red brown.
     knots = np.array([colours[0] * [0.30, 0.20, 0.17], colours[0] * [0.72, 0.62, 0.58], *colours, colours[2] * 1.1])
     places = np.array([0.0, 0.2, 0.42, 0.68, 0.92, 1.0])
