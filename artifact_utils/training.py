@@ -248,7 +248,7 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
     model, info = load_checkpoint(run / "best.safetensors", device)
     model = model.to(memory_format=torch.channels_last)
     results: dict[str, Any] = {}
-    rows: list[dict[str, Any]] = []
+    tables: dict[str, list[dict[str, Any]]] = {}
     for split, loader in (("validation", loaders.validation), ("test", loaders.test)):
         if loader is None:
             continue
@@ -264,10 +264,7 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
             "ece_before": calibration_error(scale_logits(logits, 1.0), targets.numpy()),
             "ece": calibration_error(probabilities, targets.numpy()),
         }
-        # of the last split there is: of test, or of validation where there is no test
-        rows = prediction_rows(portraits, probabilities.tolist(), info.threshold, config.data)
-        if split == "validation" and distributed.rank() == 0:
-            write_table(run / "validation.csv", rows)
+        tables[split] = prediction_rows(portraits, probabilities.tolist(), info.threshold, config.data)
     summary = {
         "arch": info.arch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -282,6 +279,8 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
     if distributed.rank() > 0:
         return
     save_checkpoint(run / "best.safetensors", model, replace(info, metrics=results))
+    rows = list(tables.values())[-1]  # of test, or of validation where there is no test
+    write_table(run / "validation.csv", tables["validation"])
     write_table(run / "predictions.csv", rows)
     plot_learning_curves(pd.DataFrame(progress.history)).savefig(run / "curves.png")
     plot_confusion_matrix(list(results.values())[-1]["confusion_matrix"]).savefig(run / "confusion_matrix.png")
