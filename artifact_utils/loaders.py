@@ -8,12 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
+from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 from torch.utils.data import DataLoader, Sampler
 from tqdm.auto import tqdm
 
-from artifact_utils.audit import near_duplicate_groups
+from artifact_utils.audit import find_duplicates, near_duplicate_groups, outline_pixels
 from artifact_utils.cache import DISK_BYTES, decode_squares
 from artifact_utils.datasets import (
     ArtifactDataset,
@@ -161,12 +163,14 @@ class Loaders:
     """Batches of ``Sample`` with pictures in uint8; ``test`` is None where there is no test folder.
 
     With several processes each has its part: of every training batch a stretch, of the evaluation batches every so
-    many, so that each is the same as in one process.
+    many, so that each is the same as in one process. ``leaks`` are the near-duplicates that lie in more than one of the
+    three, as ``audit.find_duplicates`` gives them.
     """
 
     train: DataLoader[Sample]
     validation: DataLoader[Sample]
     test: DataLoader[Sample] | None
+    leaks: pd.DataFrame
 
 
 def build_loaders(
@@ -283,7 +287,22 @@ def build_loaders(
     if workers:
         options |= {"num_workers": workers, "persistent_workers": True, "prefetch_factor": 4}
     training = DataLoader(train, batch_size, sampler=sampler, **options)
-    return Loaders(training, validation, test)
+    return Loaders(training, validation, test, _find_leaks(root, datasets) if part[0] == 0 else pd.DataFrame())
+
+
+def _find_leaks(root: Path, datasets: dict[str, ArtifactDataset]) -> pd.DataFrame:
+    rows = [
+        {
+            "path": portrait.path.relative_to(root).as_posix(),
+            "split": name,
+            "class_name": portrait.path.parent.name,
+            **outline_pixels(Image.fromarray(dataset.squares[portrait.path].permute(1, 2, 0).numpy())),
+        }
+        for name, dataset in datasets.items()
+        for portrait in dataset.portraits
+        if portrait.made is None
+    ]
+    return find_duplicates(pd.DataFrame(rows), across_splits=True)
 
 
 def _set_up_worker(worker: int) -> None:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from artifact_utils import distributed
+from artifact_utils.audit import find_leaks
 from artifact_utils.config import TrainConfig, amp_dtype, training_dtype
 from artifact_utils.datasets import ArtifactDataset, Portrait, Sample
 from artifact_utils.files import write_json
@@ -39,7 +40,7 @@ from artifact_utils.models import (
     save_checkpoint,
 )
 from artifact_utils.optimisation import WeightAverage, build_optimizer, keep_freed_memory, lr_scale
-from artifact_utils.plots import plot_confusion_matrix, plot_learning_curves, plot_summary
+from artifact_utils.plots import plot_confusion_matrix, plot_duplicates, plot_learning_curves, plot_summary
 from artifact_utils.runs import (
     EventLog,
     Progress,
@@ -117,6 +118,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     if is_writer:
         run.mkdir(parents=True, exist_ok=True)
         write_json(run / "config.json", asdict(config))
+        report_leaks(run, config.data, loaders.leaks)
 
     with StopRequest() as stop, EventLog(run, progress, enabled=is_writer) as log:
         while progress.epoch < n_epochs and progress.epoch - progress.best_epoch <= config.patience:
@@ -311,6 +313,19 @@ def prediction_rows(
         }
         for portrait, probability in zip(portraits, probabilities, strict=True)
     ]
+
+
+def report_leaks(run: Path, root: Path, leaks: pd.DataFrame) -> None:
+    """Say which pictures lie on two sides of a split, and put them side by side into the run folder."""
+    if not len(leaks):
+        return
+    pairs = find_leaks(leaks)
+    listing = "\n".join(f"  {row.path} ({row.split}) = {row.other} ({row.other_split})" for row in pairs[:10].itertuples())
+    tqdm.write(
+        f"warning: {len(pairs)} pictures lie on both sides of a split, so what is measured flatters; remove one of each:"
+        f"\n{listing}\nside by side in {run / 'leaks.png'}"
+    )
+    plot_duplicates(root, leaks, n=20).savefig(run / "leaks.png")
 
 
 def load_data(config: TrainConfig) -> Loaders:

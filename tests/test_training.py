@@ -34,6 +34,16 @@ def config(dataset_folder, tmp_path):
     )  # fmt: skip
 
 
+def test_a_picture_that_lies_on_both_sides_of_a_split_is_shown(config, own_copy, capsys):
+    shutil.copy(own_copy / "train/no_artifacts/image_00006_0.png", own_copy / "test/no_artifacts/again_0.png")
+    run = train(replace(config, data=own_copy, image_size=64, epochs=0))
+    said = capsys.readouterr().out
+    assert "1 pictures lie on both sides of a split" in said
+    assert "train/no_artifacts/image_00006_0.png" in said
+    assert "test/no_artifacts/again_0.png" in said
+    assert (run / "leaks.png").exists()
+
+
 def weights_of(run):
     return load_file(run / "best.safetensors")
 

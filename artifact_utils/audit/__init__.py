@@ -14,6 +14,7 @@ answer was given away. And a wrong label teaches the wrong thing.
 
 from artifact_utils.audit.duplicates import find_duplicates, find_leaks, near_duplicate_groups
 from artifact_utils.audit.issues import THRESHOLDS, find_issues
+from artifact_utils.audit.measuring import outline_pixels
 from artifact_utils.audit.scanning import scan
 from artifact_utils.audit.shortcuts import Shortcuts, find_shortcuts
 
@@ -25,5 +26,6 @@ __all__ = [
     "find_leaks",
     "find_shortcuts",
     "near_duplicate_groups",
+    "outline_pixels",
     "scan",
 ]

@@ -20,7 +20,9 @@ _AT_ONCE = 256  # pairs compared between two looks at what is already known to b
 _MAX_MISSES = 3  # candidates of a picture that turn out to be none before the others, less alike still, are let go
 
 
-def find_duplicates(table: pd.DataFrame, *, min_similarity: float = MIN_SIMILARITY) -> pd.DataFrame:
+def find_duplicates(
+    table: pd.DataFrame, *, min_similarity: float = MIN_SIMILARITY, across_splits: bool = False
+) -> pd.DataFrame:
     """Group pictures that are the same or nearly so.
 
     A near-duplicate may be mirrored, turned by quarters, cropped to 80% of the sides, resized, saved as JPEG 40, of
@@ -32,6 +34,7 @@ def find_duplicates(table: pd.DataFrame, *, min_similarity: float = MIN_SIMILARI
         table: from ``scan``; unreadable pictures are left out.
         min_similarity: in [0, 1]: how well the grey levels of two pictures, aligned, correlate locally in three
             quarters of the frame.
+        across_splits: leave out what is alike within one split, which is much less work where that is a lot.
 
     Returns:
         One row a member, sorted by group and path: ``group`` (from 0, largest group first), ``kind`` (``exact`` where
@@ -40,7 +43,7 @@ def find_duplicates(table: pd.DataFrame, *, min_similarity: float = MIN_SIMILARI
         of another split where there is one) and ``similarity`` to that. Empty where there are none.
     """
     rows = table[table["readable"]].reset_index(drop=True)
-    left, right, similarity = _pairs(rows, min_similarity)
+    left, right, similarity = _pairs(rows, min_similarity, across_splits=across_splits)
     group = _components(len(rows), left, right)
     closest, best = _closest(rows["split"].to_numpy(), left, right, similarity)
     members = rows.assign(
@@ -52,6 +55,8 @@ def find_duplicates(table: pd.DataFrame, *, min_similarity: float = MIN_SIMILARI
     )
     members = members[members["size"] > 1]
     members = members.assign(across_splits=members.groupby("group")["split"].transform("nunique") > 1)
+    if across_splits:
+        members = members[members["across_splits"]]
     members = members.sort_values(["size", "group", "path"], ascending=[False, True, True], ignore_index=True)
     members["group"] = pd.factorize(members["group"])[0]
     return members[["group", "kind", "across_splits", "path", "split", "class_name", "closest", "similarity"]]
@@ -100,7 +105,7 @@ def find_leaks(duplicates: pd.DataFrame) -> pd.DataFrame:
 Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
-def _pairs(rows: pd.DataFrame, min_similarity: float) -> Pairs:
+def _pairs(rows: pd.DataFrame, min_similarity: float, *, across_splits: bool = False) -> Pairs:
     """Positions and similarities of pairs that hold the groups together: enough of them to connect every group."""
     known = _Union(len(rows))
     found: list[tuple[int, int, float]] = []
@@ -112,6 +117,9 @@ def _pairs(rows: pd.DataFrame, min_similarity: float) -> Pairs:
     distinct = np.array(sorted(first.values()), dtype=np.int64)
     thumbnails: Sequence[bytes] = rows["thumbnail"].iloc[distinct].tolist()
     todo = candidates(thumbnails, THUMBNAIL_SIDE)
+    if across_splits:
+        split = rows["split"].to_numpy()[distinct]
+        todo = todo[split[todo[:, 0]] != split[todo[:, 1]]]
     misses = np.zeros(len(thumbnails), np.int64)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(todo), _AT_ONCE):

@@ -119,8 +119,13 @@ def outline(path: Path) -> dict[str, Any]:
         image = decode_image(content, str(path), min_side=SHORT_SIDE)
     except ImageError:  # whoever trains on it says so
         return row
-    thumbnail = _thumbnail(_shrink(image).convert("L"))
-    return row | {"readable": True, "sha256": hashlib.sha256(content).hexdigest(), "thumbnail": thumbnail}
+    return row | outline_pixels(image) | {"sha256": hashlib.sha256(content).hexdigest()}
+
+
+def outline_pixels(image: Image.Image) -> dict[str, Any]:
+    """The same without ``path`` of a picture that is decoded already; ``sha256`` is then that of its pixels."""
+    digest = hashlib.sha256(image.tobytes()).hexdigest()
+    return {"readable": True, "sha256": digest, "thumbnail": _thumbnail(_shrink(image).convert("L"))}
 
 
 def class_name(path: Path) -> str:
@@ -170,26 +175,28 @@ def _measure_pixels(image: Image.Image) -> dict[str, Any]:
     perceived = cv2.sqrt(cv2.transform(cv2.multiply(pixels, pixels, dtype=cv2.CV_32F), _PERCEIVED[None]))
     high = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
     gap = cv2.subtract(high, cv2.min(cv2.min(channels[0], channels[1]), channels[2]))
+    brightness_p5, brightness_p99 = _quantiles(perceived, 0.05, 0.99)
     coarse = image.copy()
     coarse.thumbnail((_BLUR_SIDE, _BLUR_SIDE), Image.Resampling.BICUBIC, reducing_gap=None)
     coarse = coarse.convert("L")
+    waved = grey_image.resize((_PHASH_SIDE, _PHASH_SIDE), Image.Resampling.LANCZOS)  # the first step of imagehash
     return {
         "brightness": float(np.sqrt(_PERCEIVED @ means**2)),
-        "brightness_p5": _quantile(perceived, 0.05),
-        "brightness_p99": _quantile(perceived, 0.99),
-        "contrast": float(grey.std() / 255),
-        "sharpness": float(cv2.Laplacian(grey, cv2.CV_32F).var()),
+        "brightness_p5": brightness_p5,
+        "brightness_p99": brightness_p99,
+        "contrast": _deviation(grey) / 255,
+        "sharpness": _deviation(cv2.Laplacian(grey, cv2.CV_32F)) ** 2,
         "edges": float(ImageStat.Stat(coarse.filter(ImageFilter.FIND_EDGES)).stddev[0]),
         "histogram_spread": float(np.std(coarse.histogram())),
         "saturation": float(cv2.mean(cv2.divide(gap, np.maximum(high, 1), dtype=cv2.CV_32F))[0]),
         "entropy": float(image.entropy()),
-        "colour_gap": _quantile(gap.astype(np.float32), 0.99),
+        "colour_gap": _quantiles(gap, 0.99)[0],
         "red": float(means[0]),
         "green": float(means[1]),
         "blue": float(means[2]),
         "border": _border(grey),
-        "phash": str(imagehash.phash(grey_image)),
-        "turned_phashes": " ".join(_turned_phashes(grey_image)),
+        "phash": str(imagehash.phash(waved)),
+        "turned_phashes": " ".join(_turned_phashes(waved)),
         "dhash": str(imagehash.dhash(grey_image)),
         "thumbnail": _thumbnail(grey_image),
     }
@@ -199,19 +206,26 @@ def _thumbnail(grey: Image.Image) -> bytes:
     return grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR).tobytes()
 
 
-def _quantile(levels: npt.NDArray[Any], share: float) -> float:
-    """A quantile of float32 levels 0..255, in [0, 1], to a thousandth; a histogram, for sorting takes far longer."""
-    counts = cv2.calcHist([levels], [0], None, [1024], [0.0, 255.25]).ravel()  # OpenCV 4: a column, 5: a row
-    return min(float(np.searchsorted(np.cumsum(counts), share * levels.size)) * 0.25 / 255, 1.0)
+def _deviation(values: npt.NDArray[Any]) -> float:
+    return float(cv2.meanStdDev(values)[1].item())
 
 
-def _turned_phashes(grey: Image.Image) -> list[str]:
-    """The pHashes of the seven other ways to turn and mirror a picture, from one cosine transform of it.
+def _quantiles(levels: npt.NDArray[Any], *shares: float) -> list[float]:
+    """Quantiles of levels 0..255, uint8 or float32, in [0, 1], to a thousandth; from a histogram, for sorting takes far
+    longer."""
+    step = 1.0 if levels.dtype == np.uint8 else 0.25
+    n_bins = round(256 / step)
+    counts = cv2.calcHist([levels], [0], None, [n_bins], [0.0, n_bins * step]).ravel()  # OpenCV 4: a column, 5: a row
+    below = np.cumsum(counts)
+    return [min(float(np.searchsorted(below, share * levels.size)) * step / 255, 1.0) for share in shares]
+
+
+def _turned_phashes(small: Image.Image) -> list[str]:
+    """The pHashes of the seven other ways to turn and mirror a picture of 32 x 32 pixels, from one cosine transform.
 
     Mirroring changes the sign of the odd frequencies, and turning swaps the axes besides.
     """
-    small = np.asarray(grey.resize((_PHASH_SIDE, _PHASH_SIDE), Image.Resampling.LANCZOS), dtype=np.float32)
-    waves = cv2.dct(small)[:8, :8].astype(np.float64)
+    waves = cv2.dct(np.asarray(small, dtype=np.float32))[:8, :8].astype(np.float64)
     waves[0] *= np.sqrt(2)  # imagehash leaves out the factor that makes the transform orthonormal
     waves[:, 0] *= np.sqrt(2)
     odd = np.where(np.arange(8) % 2, -1.0, 1.0)
@@ -225,8 +239,10 @@ def _turned_phashes(grey: Image.Image) -> list[str]:
 def _border(grey: npt.NDArray[np.uint8]) -> float:
     """Share of the height or the width, whichever is more, that uniform strips along opposite edges take up."""
     shares = []
-    for lines in (grey, grey.T):
-        spread = lines.std(axis=1)
+    squares = cv2.multiply(grey, grey, dtype=cv2.CV_32F)
+    for along in (1, 0):
+        mean, square = (cv2.reduce(values, along, cv2.REDUCE_AVG, dtype=cv2.CV_32F) for values in (grey, squares))
+        spread = np.sqrt(np.maximum(square - mean * mean, 0)).ravel()
         plain = (spread < _BORDER_SPREAD).tolist()
         before = plain.index(False) if False in plain else len(plain)
         after = plain[::-1].index(False) if False in plain else 0
@@ -239,4 +255,4 @@ def _shrink(image: Image.Image) -> Image.Image:
     if scale >= 1:
         return image
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size, Image.Resampling.HAMMING, reducing_gap=3.0)
+    return image.resize(size, Image.Resampling.HAMMING, reducing_gap=1.0)
