@@ -9,12 +9,15 @@ import torch
 
 from artifact_utils.metrics import ThresholdRule
 from artifact_utils.models import BACKBONES, Weights, WeightsError, pretrained_state
+from artifact_utils.optimisation import Optimizer, Schedule
 from artifact_utils.transforms import Augment
 
 Arch = Literal[
     "auto",
     "vgg19",
     "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
     "mobilenet_v2",
     "resnet18",
     "resnet50",
@@ -56,15 +59,20 @@ class TrainConfig:
     accumulate: int = 1
     """Batches whose gradients make one step: N of size B take the memory of one and teach about as much as one of N * B
     (batch norms still see B)."""
+    optimizer: Optimizer = "adamw"
+    """adamw, adam or sgd (with Nesterov's momentum of 0.9; give it a --lr of its own)."""
     lr: float | None = None
-    """Peak learning rate of AdamW, reached after the warm-up; a cosine then takes it down to 1% of that."""
+    """Peak learning rate, reached after the warm-up. The presets' are for AdamW."""
+    schedule: Schedule = "cosine"
+    """How the learning rate goes down to 1% of the peak: cosine, step (to a tenth after one third and after two),
+    exponential; or constant."""
     warmup_epochs: float = 0.5
     """Length of the linear warm-up."""
     layer_decay: float = 1.0
     """Learning rate of a stage of the backbone as a share of that of the stage after it: below 1, the nearer to the
     input the less it moves from its first weights (arXiv 2106.08254)."""
     weight_decay: float = 0.01
-    """Decoupled weight decay; 0 makes it plain Adam."""
+    """Decoupled weight decay (not of the other optimisers); 0 makes it plain Adam."""
     clip_norm: float = 1.0
     """Largest norm of the gradient; a larger one is scaled down."""
     focal_gamma: float = 2.0
@@ -89,9 +97,15 @@ class TrainConfig:
     harmless_fraction: float = 0.0
     """Share of the clean draws that are edited without a fault, so that "edited" does not come to mean "artifact". The
     clean pictures of the demo set bring such edits; where yours come straight from a generator, try 0.3."""
+    leave_out: Literal["", "hands", "face", "text", "objects", "glitch"] = ""
+    """A family of artifacts that is never made in training, only in validation and test: how well are faults found that
+    nobody thought of?"""
     mask_weight: float = 1.0
     """Weight of the loss that teaches where, on the masks of the artifacts made on the spot. 0: a model that does not
     say where."""
+    pooled: bool | None = None
+    """Whether a head on the averaged features has a say beside the map that says where. By default only VGG-19's, which
+    is part of its recipe: alone, the map is the better judge."""
     augment: Augment = "heavy"
     """Augmentation of the training pictures."""
     validation_fraction: float = 0.2
@@ -102,8 +116,17 @@ class TrainConfig:
     as can be)."""
     patience: int = 10
     """Epochs without a better validation macro-F1 until training stops early."""
+    label_fraction: float = 1.0
+    """Share of the training pictures, of each class, that is used: to learn how many are needed."""
+    test: bool = True
+    """Whether the test people are met at the end. Leave them alone (--no-test) while anything is still being chosen."""
+    teachers: tuple[Path, ...] = ()
+    """Runs whose mean probability the model learns besides the labels, half and half (distillation, arXiv
+    1503.02531)."""
+    split_seed: int = 0
+    """Of the split into training and validation, apart from the other so that seeds can be compared."""
     seed: int = 0
-    """Of the split, the new weights, the order and the augmentation."""
+    """Of the new weights, the order and the augmentation."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "auto"
@@ -127,16 +150,12 @@ class TrainConfig:
         return self.mask_weight > 0 and self.synthetic_fraction > 0
 
 
+_LITE = {"frozen": 0.25, "image_size": 160, "eval_size": 192, "epochs": 5, "batch_size": 16, "lr": 1e-3}
 PRESETS: dict[str, dict[str, Any]] = {
     "vgg19": {"frozen": 0.0, "image_size": 224, "epochs": 30, "batch_size": 32, "lr": 1e-4},
-    "efficientnet_lite0": {
-        "frozen": 0.25,
-        "image_size": 160,
-        "eval_size": 192,
-        "epochs": 5,
-        "batch_size": 16,
-        "lr": 1e-3,
-    },
+    "efficientnet_lite0": _LITE,
+    "efficientnet_lite1": _LITE,
+    "efficientnet_lite2": _LITE,
     "mobilenet_v2": {"frozen": 0.25, "image_size": 160, "epochs": 4, "batch_size": 16, "lr": 1e-3},
     "resnet18": {"frozen": 0.0, "image_size": 224, "epochs": 10, "batch_size": 32, "lr": 3e-4},
     "resnet50": {"frozen": 0.0, "image_size": 224, "epochs": 15, "batch_size": 32, "lr": 3e-4},
@@ -176,6 +195,12 @@ def resolve(config: TrainConfig) -> TrainConfig:
         config = replace(config, eval_size=config.image_size)
     if arch == "vit_b_16" and config.eval_size != config.image_size:
         raise ConfigError(f"--eval-size {config.eval_size}: vit_b_16 reads one size only, {config.image_size} here")
+    if config.pooled is None:
+        config = replace(config, pooled=arch == "vgg19" or not config.locates)
+    if not config.pooled and not config.locates:
+        raise ConfigError("--no-pooled needs --mask-weight and --synthetic-fraction above 0: nothing else would answer")
+    if config.teachers and (config.mixup or config.cutmix):
+        raise ConfigError("--teachers look at whole pictures: leave --mixup and --cutmix out")
     try:
         ThresholdRule.parse(config.threshold_for)
     except ValueError as error:
@@ -212,7 +237,9 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("harmless_fraction", 0.0, 1.0),
     ("mask_weight", 0.0, 1000.0),
     ("validation_fraction", 0.02, 0.5),
+    ("label_fraction", 0.001, 1.0),
     ("patience", 1, 10_000),
+    ("split_seed", 0, 2**31 - 1),
     ("seed", 0, 2**31 - 1),
     ("workers", 0, 64),
 )

@@ -18,7 +18,7 @@ from artifact_utils.files import read_csv
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
 from artifact_utils.losses import UNKNOWN
-from artifact_utils.synthesis import FACE_COLUMNS, Face, harmless_edit, inject
+from artifact_utils.synthesis import FACE_COLUMNS, Face, draw_kind, harmless_edit, inject
 
 
 class DataError(ValueError):
@@ -118,11 +118,20 @@ def read_faces(file: Path) -> dict[str, tuple[float, ...]]:
         raise DataError(f"{file} cannot be read ({error}): correct it, or remove it") from error
 
 
-def with_made_artifacts(portraits: Sequence[Portrait], *, seed: int = 0) -> list[Portrait]:
-    """Clean portraits, and each of them once more with an artifact that is made when it is opened, always the same."""
-    seeds = np.random.default_rng(seed).integers(2**31, size=len(portraits))
+def with_made_artifacts(
+    portraits: Sequence[Portrait], *, seed: int = 0, kinds: Collection[str] | None = None
+) -> list[Portrait]:
+    """Clean portraits, and each of them once more with an artifact that is made when it is opened, always the same.
+
+    Args:
+        portraits: clean ones.
+        seed: of the artifacts.
+        kinds: of artifact, by default all.
+    """
+    rng = np.random.default_rng(seed)
     made = [
-        replace(portrait, label=ARTIFACT, made=int(number)) for portrait, number in zip(portraits, seeds, strict=True)
+        replace(portrait, label=ARTIFACT, kind=draw_kind(rng, kinds), made=int(rng.integers(2**31)))
+        for portrait in portraits
     ]
     return [*portraits, *made]
 
@@ -213,7 +222,8 @@ class ArtifactDataset(Dataset[Sample]):
         if made is None:
             return square, self.targets[index], None
         rng, face = np.random.default_rng(made), self._face(index)
-        injected = inject(square.permute(1, 2, 0).numpy(), rng, kinds=self.kinds, face=face)
+        kind = draw_kind(rng, self.kinds) if self.portraits[index].made is None else self.portraits[index].kind
+        injected = inject(square.permute(1, 2, 0).numpy(), rng, kind=kind, face=face)
         mask = torch.from_numpy(injected.mask.astype(np.uint8)).unsqueeze(0)
         return torch.from_numpy(injected.image).permute(2, 0, 1), torch.tensor(ARTIFACT), mask
 

@@ -199,8 +199,10 @@ def point_at_made_artifacts(
     """
     if not portraits:
         raise ValueError("no clean portraits to make artifacts on")
-    made = [portrait for portrait in with_made_artifacts(portraits, seed=seed) if portrait.made is not None]
-    dataset = ArtifactDataset(made, detector.info.image_size, v2.Identity(), find_faces=True, kinds=kinds)
+    made = [
+        portrait for portrait in with_made_artifacts(portraits, seed=seed, kinds=kinds) if portrait.made is not None
+    ]
+    dataset = ArtifactDataset(made, detector.info.image_size, v2.Identity(), find_faces=True)
     maps: dict[str, list[npt.NDArray[np.float32]]] = {method: [] for method in methods}
     masks = []
     for index in range(len(dataset)):

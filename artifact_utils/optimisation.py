@@ -5,23 +5,32 @@ import ctypes
 import math
 import os
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from artifact_utils.models import BACKBONES, ArtifactClassifier
 
+Optimizer = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["cosine", "step", "exponential", "constant"]
+
 
 def build_optimizer(
-    model: ArtifactClassifier, *, lr: float, weight_decay: float, layer_decay: float = 1.0
-) -> torch.optim.AdamW:
-    """AdamW over what is not frozen, all parameters of a device in one pass.
+    model: ArtifactClassifier,
+    name: Optimizer = "adamw",
+    *,
+    lr: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+) -> torch.optim.Optimizer:
+    """An optimiser over what is not frozen, all parameters of a device in one pass.
 
     Args:
         model: on the device that it is trained on.
+        name: adamw; adam, with the weight decay in the gradient; or sgd, with Nesterov's momentum of 0.9.
         lr: of the head and the locator, and without layer decay of everything.
-        weight_decay: decoupled.
+        weight_decay: decoupled in AdamW.
         layer_decay: rate of a stage of the backbone as a share of that of the next; of what belongs to no stage (class
             token, position embedding), that of the stage before the first.
     """
@@ -30,11 +39,11 @@ def build_optimizer(
     for parameter, scale in rate_scales(model, layer_decay):
         if parameter.requires_grad:
             groups.setdefault(scale, []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": parameters, "lr": lr * scale} for scale, parameters in groups.items()],
-        weight_decay=weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
+    parts = [{"params": parameters, "lr": lr * scale} for scale, parameters in groups.items()]
+    options: dict[str, Any] = {"weight_decay": weight_decay, "fused": device.type in ("cpu", "cuda")}
+    if name == "sgd":
+        return torch.optim.SGD(parts, lr=lr, momentum=0.9, nesterov=True, **options)
+    return {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name](parts, **options)
 
 
 def rate_scales(model: ArtifactClassifier, layer_decay: float) -> list[tuple[nn.Parameter, float]]:
@@ -46,12 +55,23 @@ def rate_scales(model: ArtifactClassifier, layer_decay: float) -> list[tuple[nn.
     return [(p, layer_decay ** depth.get(id(p), 0)) for p in model.parameters()]
 
 
-def lr_scale(step: int, n_steps: int, n_warmup: float) -> float:
-    """Factor of the learning rate: a linear warm-up to 1, then a cosine down to 0.01."""
+def lr_scale(step: int, n_steps: int, n_warmup: float, schedule: Schedule = "cosine") -> float:
+    """Factor of the learning rate: a linear warm-up to 1, then down to 0.01, or not at all.
+
+    ``cosine`` and ``exponential`` fall all the time, ``step`` to a tenth after one third and after two.
+    """
     if step < n_warmup:
         return (step + 1) / (n_warmup + 1)
-    done = (step - n_warmup) / max(n_steps - n_warmup, 1)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    done = min((step - n_warmup) / max(n_steps - n_warmup, 1), 1.0)
+    match schedule:
+        case "cosine":
+            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+        case "step":
+            return float(0.1 ** min(math.floor(3 * done), 2))
+        case "exponential":
+            return float(0.01**done)
+        case "constant":
+            return 1.0
 
 
 class WeightAverage:

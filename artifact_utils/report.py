@@ -39,13 +39,11 @@ from artifact_utils.plots import (
     plot_slices,
 )
 from artifact_utils.robustness import robustness
-from artifact_utils.synthesis import FAMILIES
+from artifact_utils.synthesis import FAMILY_OF
 
 SLICES = ("family", "kind", "strength", "area", "group", "brightness", "size")
 """What answers are sliced by: of artifacts their family, kind, strength and share of the picture; of pictures the
 person, the brightness and the short side in pixels."""
-
-_FAMILY_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def describe(predictions: pd.DataFrame, portraits: Sequence[Portrait]) -> pd.Dat
         image, mask = load_image(portrait.path), read_mask(portrait)
         rows.append(
             {
-                "family": _FAMILY_OF.get(portrait.kind, ""),
+                "family": FAMILY_OF.get(portrait.kind, ""),
                 "area": np.nan if mask is None else mask.mean(),
                 "brightness": np.asarray(image.convert("L")).mean() / 255,
                 "size": min(image.size),

@@ -94,25 +94,30 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
 
     torch.manual_seed(config.seed)
     weights: Weights = "none" if has_state(run) else config.weights  # what is continued brings its own
-    model = build_model(config.arch, weights=weights, image_size=_known(config.eval_size), locates=config.locates)
-    info = ModelInfo(config.arch, model.image_size, threshold=0.5, locates=config.locates)
+    size, pooled = _known(config.eval_size), _known(config.pooled)
+    model = build_model(config.arch, weights=weights, image_size=size, locates=config.locates, pooled=pooled)
+    info = ModelInfo(config.arch, size, threshold=0.5, locates=config.locates, pooled=pooled)
     model.freeze(_known(config.frozen))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = distributed.share_statistics(model)
     optimizer = build_optimizer(
-        model, lr=_known(config.lr), weight_decay=config.weight_decay, layer_decay=config.layer_decay
+        model,
+        config.optimizer,
+        lr=_known(config.lr),
+        weight_decay=config.weight_decay,
+        layer_decay=config.layer_decay,
     )
     n_epochs, n_steps = _known(config.epochs), -(-len(loaders.train) // config.accumulate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: lr_scale(step, n_epochs * n_steps, config.warmup_epochs * n_steps)
+        optimizer, lambda step: lr_scale(step, n_epochs * n_steps, config.warmup_epochs * n_steps, config.schedule)
     )
     dtype = training_dtype(config.arch, device, config.precision)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+    stateful: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     average = WeightAverage(model, config.ema) if config.ema else None
     if average is not None:
-        parts["average"] = average
-    progress = restore(run, parts, device)
+        stateful["average"] = average
+    progress = restore(run, stateful, device)
     kept = model if average is None else average.model  # what is evaluated and stored
     step = TrainingStep(config, model, optimizer, schedule, scaler, average)
     if is_writer:
@@ -122,9 +127,9 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
 
     with StopRequest() as stop, EventLog(run, progress, enabled=is_writer) as log:
         while progress.epoch < n_epochs and progress.epoch - progress.best_epoch <= config.patience:
-            train_one_epoch(loaders.train, step, progress, stop, lambda: save(run, parts, progress))
+            train_one_epoch(loaders.train, step, progress, stop, lambda: save(run, stateful, progress))
             if stop.requested:
-                save(run, parts, progress)
+                save(run, stateful, progress)
                 raise TrainingInterrupted(
                     f"stopped in epoch {progress.epoch + 1} of {n_epochs}, everything is saved; continue with\n"
                     f"  python model_training.py --resume --out {run}"
@@ -135,7 +140,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
                 progress.best_score, progress.best_epoch = score, progress.epoch - 1
                 if is_writer:
                     save_checkpoint(run / "best.safetensors", kept, replace(info, threshold=row["threshold"]))
-            save(run, parts, progress)
+            save(run, stateful, progress)
             if is_writer:
                 write_table(run / "history.csv", progress.history)
                 log.add(row)
@@ -320,9 +325,11 @@ def report_leaks(run: Path, root: Path, leaks: pd.DataFrame) -> None:
     if not len(leaks):
         return
     pairs = find_leaks(leaks)
-    listing = "\n".join(f"  {row.path} ({row.split}) = {row.other} ({row.other_split})" for row in pairs[:10].itertuples())
+    listing = "\n".join(
+        f"  {row.path} ({row.split}) = {row.other} ({row.other_split})" for row in pairs[:10].itertuples()
+    )
     tqdm.write(
-        f"warning: {len(pairs)} pictures lie on both sides of a split, so what is measured flatters; remove one of each:"
+        f"warning: {len(pairs)} pictures lie on both sides of a split, so what is measured flatters; remove one of each"
         f"\n{listing}\nside by side in {run / 'leaks.png'}"
     )
     plot_duplicates(root, leaks, n=20).savefig(run / "leaks.png")
@@ -340,7 +347,11 @@ def load_data(config: TrainConfig) -> Loaders:
         synthetic_fraction=config.synthetic_fraction,
         paired=config.paired,
         harmless_fraction=config.harmless_fraction,
+        leave_out=config.leave_out,
+        label_fraction=config.label_fraction,
+        with_test=config.test,
         validation_fraction=config.validation_fraction,
+        split_seed=config.split_seed,
         seed=config.seed,
         workers=_known(config.workers),
         pin_memory=config.device.startswith("cuda"),

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -13,9 +15,29 @@ from artifact_utils.config import TrainConfig, training_dtype
 from artifact_utils.datasets import Sample
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.mixing import mix, smooth
-from artifact_utils.models import BACKBONES, ArtifactClassifier
+from artifact_utils.models import BACKBONES, ArtifactClassifier, load_checkpoint
 from artifact_utils.optimisation import WeightAverage
 from artifact_utils.transforms import build_transforms
+
+TEACHER_SHARE = 0.5
+"""Weight of the teachers' opinion beside the label."""
+
+
+class Teacher:
+    """A trained model that another one learns from."""
+
+    def __init__(self, run: Path, device: torch.device) -> None:
+        self.model, self.info = load_checkpoint(run / "best.safetensors", device)
+        self.model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.normalize = build_transforms(self.info.mean, self.info.std)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Calibrated probabilities (B,) of uint8 pictures (B, 3, S, S), seen at the size of this model."""
+        size = (self.info.image_size,) * 2
+        if images.shape[2:] != size:
+            images = F.interpolate(images.float(), size, mode="bilinear", antialias=True).round().to(torch.uint8)
+        return torch.sigmoid(self.model(self.normalize(images)) / self.info.temperature)
 
 
 class TrainingStep:
@@ -39,6 +61,7 @@ class TrainingStep:
         self.run = torch.compile(self.network) if config.compile else self.network
         self.criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
         self.normalize = build_transforms(BACKBONES[config.arch].mean, BACKBONES[config.arch].std)
+        self.teachers = [Teacher(run, self.device) for run in config.teachers]
 
     def __call__(self, batch: Sample, rng: np.random.Generator, *, share: float = 1.0, last: bool = True) -> Tensor:
         """Learn from a batch.
@@ -55,6 +78,9 @@ class TrainingStep:
         config, device = self.config, self.device
         images = batch.image.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         targets, masks = (tensor.to(device, non_blocking=True) for tensor in batch[1:])  # (B,), (B, 1, S, S)
+        if self.teachers:
+            opinion = torch.stack([teacher(images) for teacher in self.teachers]).mean(dim=0)
+            targets = targets.float().lerp(opinion, TEACHER_SHARE)
         images, targets, masks = mix(
             self.normalize(images), targets, masks, rng, mixup=config.mixup, cutmix=config.cutmix
         )

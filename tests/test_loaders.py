@@ -7,6 +7,7 @@ import torch
 
 from artifact_utils.datasets import DataError, Portrait, list_portraits
 from artifact_utils.loaders import EpochSampler, build_loaders, split_by_group
+from artifact_utils.synthesis import FAMILIES, FAMILY_OF
 
 LOADER = {"image_size": 32, "batch_size": 8}
 
@@ -152,3 +153,26 @@ def test_processes_evaluate_the_batches_of_one_in_turn(dataset_folder):
     parts = [build_loaders(dataset_folder, image_size=32, batch_size=2, part=(number, 2)) for number in range(2)]
     batches = [list(part.test.batch_sampler) for part in parts]
     assert list(alone.test.batch_sampler) == [batches[i % 2][i // 2] for i in range(3)]
+
+
+def test_a_share_of_the_labels_has_both_classes_and_leaves_validation_alone(dataset_folder):
+    whole, part, other = (
+        build_loaders(dataset_folder, **LOADER, label_fraction=share, seed=seed, with_test=False)
+        for share, seed in ((1.0, 0), (0.25, 0), (0.25, 1))
+    )
+    assert len(part.train.dataset) == pytest.approx(len(whole.train.dataset) / 4, abs=1)
+    assert set(part.train.dataset.targets.tolist()) == {0, 1}
+    assert part.validation.dataset.portraits == whole.validation.dataset.portraits
+    assert part.train.dataset.portraits != other.train.dataset.portraits
+    assert whole.test is None
+
+
+def test_a_family_that_is_left_out_is_made_in_validation_only(own_copy):
+    for side in ("train", "test"):
+        shutil.rmtree(own_copy / side / "artifacts")
+    loaders = build_loaders(own_copy, **LOADER, synthetic_fraction=1.0, leave_out="text")
+    assert not loaders.train.dataset.kinds & set(FAMILIES["text"])
+    made = {
+        FAMILY_OF[p.kind] for p in [*loaders.validation.dataset.portraits, *loaders.test.dataset.portraits] if p.kind
+    }
+    assert "text" in made

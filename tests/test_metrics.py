@@ -428,6 +428,16 @@ def test_the_worst_slices_are_the_planted_ones(answers):
     assert np.isnan(counts["false_alarms"])
 
 
+def test_a_slice_has_an_area_of_its_own_and_one_of_artifacts_is_set_against_all_clean_pictures(answers):
+    rows = answers.assign(probability=answers["predicted"] * 0.9)
+    slices = by_slice(rows, ["kind", "group"]).set_index("value")
+    clean, watermark = rows[rows["target"] == 0], rows[rows["kind"] == "watermark"]
+    both, anna = pd.concat([clean, watermark]), rows[rows["group"] == "anna"]
+    assert slices.loc["watermark", "roc_auc"] == roc_auc_score(both["target"], both["probability"])
+    assert slices.loc["anna", "roc_auc"] == roc_auc_score(anna["target"], anna["probability"])
+    assert by_slice(answers, ["kind"])["roc_auc"].isna().all()
+
+
 def test_ranges_of_numbers_hold_about_equally_many_pictures(answers):
     slices = by_slice(answers, ["brightness"], n_bins=4)
     assert (slices["artifacts"] + slices["clean"]).tolist() == [75] * 4

@@ -48,8 +48,21 @@ def test_a_locator_says_where_and_the_logit_listens(arch):
         assert logits.shape == (2,)
         assert places.shape == (2, 4, 4)
         before = model(torch.zeros(1, 3, 64, 64))
-        model.locator.layers[2].bias += 5
+        model.locator.layers[-1].bias += 5
         assert model(torch.zeros(1, 3, 64, 64)) > before + 2
+
+
+def test_without_a_head_the_map_alone_answers_and_what_lies_behind_it_is_not_trained():
+    model = build_model("efficientnet_lite0", weights="none", image_size=64, locates=True, pooled=False).eval()
+    images = torch.randn(2, 3, 64, 64)
+    logits, places = model.locate(images)
+    assert torch.equal(logits, model.locator.judge(places))
+    model.freeze(0.0)
+    model(images).sum().backward()
+    assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
+    assert not model.backbone._conv_head.weight.requires_grad
+    with pytest.raises(ValueError, match="needs the head"):
+        build_model("efficientnet_lite0", weights="none", image_size=64, pooled=False)
 
 
 def test_the_final_vgg_head():

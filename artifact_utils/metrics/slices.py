@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
 from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.metrics.bootstrap import share_interval
@@ -23,6 +24,7 @@ def by_slice(table: pd.DataFrame, columns: Sequence[str], *, n_bins: int = 3) ->
     Args:
         table: ``target`` and ``predicted`` (0 or 1), and the columns to slice by. Where a column is empty or missing
             its picture is in no slice of it.
+            A column ``probability`` gives areas under the ROC curve as well.
         columns: names of columns. Of numbers with more than ``n_bins`` values, slices are ``n_bins`` ranges with as
             equally many pictures as ties allow; of anything else, each value is one.
         n_bins: number of ranges.
@@ -30,8 +32,8 @@ def by_slice(table: pd.DataFrame, columns: Sequence[str], *, n_bins: int = 3) ->
     Returns:
         One row a slice, in the order of the columns: ``slice`` (the column), ``value``, ``artifacts``, ``found``,
         ``recall``, ``recall_low``, ``recall_high``, ``clean``, ``flagged``, ``false_alarms`` (the share), and its
-        ``false_alarms_low`` and ``false_alarms_high``. Intervals are 95% Wilson ones, over pictures; a share of nothing
-        is missing.
+        ``false_alarms_low`` and ``false_alarms_high``; and ``roc_auc``, within the slice, or for one of artifacts only
+        against all clean pictures. Intervals are 95% Wilson ones, over pictures; a share of nothing is missing.
 
     Raises:
         KeyError: the table lacks a column.
@@ -43,10 +45,14 @@ def by_slice(table: pd.DataFrame, columns: Sequence[str], *, n_bins: int = 3) ->
             values = values.where(table["target"] == ARTIFACT)
         labels = _ranges(values, n_bins) if pd.api.types.is_numeric_dtype(table[column].dtype) else values
         for value in sorted(labels.dropna().unique(), key=lambda label: (values[labels == label].min(), str(label))):
-            rows.append({"slice": column, "value": str(value)} | _measure(table[labels == value]))
+            inside = table[labels == value]
+            versus = (
+                inside if (inside["target"] == CLEAN).any() else table[(labels == value) | (table["target"] == CLEAN)]
+            )
+            rows.append({"slice": column, "value": str(value), "roc_auc": _roc_auc(versus)} | _measure(inside))
     shares = ("recall", "recall_low", "recall_high", "false_alarms", "false_alarms_low", "false_alarms_high")
-    names = ["slice", "value", *_COUNTS[:2], *shares[:3], *_COUNTS[2:], *shares[3:]]
-    return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(shares, float))
+    names = ["slice", "value", *_COUNTS[:2], *shares[:3], *_COUNTS[2:], *shares[3:], "roc_auc"]
+    return pd.DataFrame(rows, columns=names).astype(dict.fromkeys((*shares, "roc_auc"), float))
 
 
 def worst_slices(slices: pd.DataFrame, *, min_support: int = MIN_SUPPORT) -> list[str]:
@@ -79,6 +85,12 @@ def worst_slices(slices: pd.DataFrame, *, min_support: int = MIN_SUPPORT) -> lis
             f"flagged, {row['false_alarms']:.2f} [{row['false_alarms_low']:.2f}, {row['false_alarms_high']:.2f}]"
         )
     return sentences
+
+
+def _roc_auc(rows: pd.DataFrame) -> float:
+    if "probability" not in rows or rows["target"].nunique() < 2:
+        return float("nan")
+    return float(roc_auc_score(rows["target"], rows["probability"]))
 
 
 def _ranges(values: pd.Series, n_bins: int) -> pd.Series:

@@ -14,6 +14,7 @@ from artifact_utils.plots.audit import (
     plot_suspicious_labels,
 )
 from artifact_utils.plots.evaluation import plot_reliability, plot_robustness, plot_slices
+from artifact_utils.plots.experiments import plot_comparison
 from artifact_utils.plots.features import plot_feature_maps, step_through
 from artifact_utils.plots.galleries import plot_gallery, plot_where
 from artifact_utils.plots.results import (
@@ -34,6 +35,7 @@ __all__ = [
     "OUTCOMES",
     "plot_answers",
     "plot_class_balance",
+    "plot_comparison",
     "plot_confusion_matrix",
     "plot_distributions",
     "plot_duplicates",

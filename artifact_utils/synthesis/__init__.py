@@ -41,7 +41,17 @@ from artifact_utils.synthesis.compositing import Artifact, settle
 from artifact_utils.synthesis.geometry import FACE_COLUMNS, Face
 from artifact_utils.synthesis.harmless import harmless_edit
 
-__all__ = ["FACE_COLUMNS", "FAMILIES", "FAMILY_SHARES", "KINDS", "Face", "Injected", "harmless_edit", "inject"]
+__all__ = [
+    "FACE_COLUMNS",
+    "FAMILIES",
+    "FAMILY_SHARES",
+    "KINDS",
+    "Face",
+    "Injected",
+    "draw_kind",
+    "harmless_edit",
+    "inject",
+]
 
 _FAMILY_ARTIFACTS: dict[str, tuple[Artifact, ...]] = {
     "hands": hands.ARTIFACTS + held.ARTIFACTS + grafted.ARTIFACTS,
@@ -55,6 +65,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     name: tuple(artifact.__name__ for artifact in artifacts) for name, artifacts in _FAMILY_ARTIFACTS.items()
 }
 """The kinds of artifact in each family."""
+
+FAMILY_OF: dict[str, str] = {kind: name for name, kinds in FAMILIES.items() for kind in kinds}
+"""The family of each kind."""
 
 KINDS: tuple[str, ...] = tuple(kind for kinds in FAMILIES.values() for kind in kinds)
 """Every kind of artifact that :func:`inject` can make."""
@@ -124,11 +137,9 @@ def inject(
         ValueError: an unknown kind, a strength outside [0, 1], or an image of another type or shape.
     """
     _check_image(image)
-    if kind is None and kinds is not None:
-        kind = _drawn(rng, _weights(sorted(kinds)))
-    elif kind is None:
-        kind = _drawn(rng, FAMILY_SHARES)
-    if kind in FAMILIES:
+    if kind is None:
+        kind = draw_kind(rng, kinds)
+    elif kind in FAMILIES:
         kind = _drawn(rng, _weights(FAMILIES[kind]))
     if kind not in _ARTIFACTS:
         raise ValueError(f"unknown artifact {kind!r}: expected one of {', '.join(KINDS)}, or of {', '.join(FAMILIES)}")
@@ -150,6 +161,12 @@ def inject(
         strength = min(1.0, strength + 0.15)
     assert best is not None
     return best[1]
+
+
+def draw_kind(rng: np.random.Generator, kinds: Collection[str] | None = None) -> str:
+    """Draw a kind of artifact as :func:`inject` does: of all by :data:`FAMILY_SHARES`, or of ``kinds``."""
+    family = FAMILIES[_drawn(rng, FAMILY_SHARES)] if kinds is None else sorted(kinds)
+    return _drawn(rng, _weights(family))
 
 
 def _weights(kinds: Sequence[str]) -> dict[str, float]:

@@ -1,0 +1,189 @@
+"""Comparisons of several variants over several seeds, and the leaderboard of all of them.
+
+    python -m artifact_utils.experiments                       # the table of all runs below runs/experiments
+    python -m artifact_utils.experiments --write model-training-attempts/README.md
+    python -m artifact_utils.experiments --runs runs/portraits --by-family
+
+A comparison is a folder with a run for every variant and seed, ``runs/experiments/05_augmentation/heavy-0``. What is
+finished is kept and what was stopped is continued, so a comparison can be interrupted at any time.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tyro
+from scipy import stats
+
+from artifact_utils.config import TrainConfig
+from artifact_utils.files import write_bytes
+from artifact_utils.metrics import by_slice
+from artifact_utils.synthesis import FAMILY_OF
+from artifact_utils.training import train
+
+SEEDS = (0, 1, 2)
+BEGIN, END = "<!-- leaderboard -->", "<!-- end of leaderboard -->"
+MEASURES = {
+    "macro F1": ("macro_f1",),
+    "artifact recall": ("classes", "artifacts", "recall"),
+    "AUC": ("roc_auc",),
+}
+"""What is compared, on validation, and where it is in ``metrics.json``."""
+
+
+class ExperimentError(ValueError):
+    """There is nothing to compare, or a file to write it into is not prepared for it."""
+
+
+def compare(folder: Path, variants: Mapping[str, TrainConfig], *, seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
+    """Train every variant with every seed, unless that is done, and measure them.
+
+    Args:
+        folder: of the comparison.
+        variants: by name; ``out``, ``seed`` and ``resume`` are filled in.
+        seeds: of weights, order and augmentation. The split stays the same.
+
+    Returns:
+        The table of ``summarise``, in the order of the variants.
+
+    Raises:
+        What ``train`` raises.
+    """
+    for name, config in variants.items():
+        for seed in seeds:
+            run = folder / f"{name}-{seed}"
+            if not (run / "metrics.json").exists():
+                train(replace(config, out=run, seed=seed, resume=(run / "config.json").exists()))
+    table = summarise(folder)
+    return table.loc[[name for name in variants if name in table.index]]
+
+
+def summarise(folder: Path) -> pd.DataFrame:
+    """Mean and interval of every variant of a comparison.
+
+    Args:
+        folder: with the runs ``VARIANT-SEED``; unfinished ones are left out.
+
+    Returns:
+        One row a variant, sorted by the mean macro F1: ``seeds``, ``parameters`` (millions), ``seconds`` (of training,
+        mean), and of each of ``MEASURES`` the mean and, with ``low`` and ``high`` added to the name, the 95% interval
+        of the mean over the seeds (Student's t, missing with one seed). The pictures are the same for all: how results
+        vary with them is not in it.
+
+    Raises:
+        ExperimentError: there is no finished run.
+    """
+    rows = []
+    for file in sorted(folder.glob("*/metrics.json")):
+        metrics = json.loads(file.read_text())
+        row = {"variant": file.parent.name.rpartition("-")[0], "parameters": metrics["parameters"] / 1e6}
+        row["seconds"] = metrics["train_seconds"]
+        for measure, path in MEASURES.items():
+            value = metrics["validation"]
+            for key in path:
+                value = value[key]
+            row[measure] = value
+        rows.append(row)
+    if not rows:
+        raise ExperimentError(f"no finished run in {folder}: run the notebook of that number")
+    groups = pd.DataFrame(rows).groupby("variant")
+    table = groups.mean()
+    table.insert(0, "seeds", groups.size())
+    for measure in MEASURES:
+        intervals = {name: mean_interval(values) for name, values in groups[measure]}
+        for place, end in ((1, "low"), (2, "high")):
+            table[f"{measure} {end}"] = [intervals[name][place] for name in table.index]
+    return table.sort_values("macro F1", ascending=False)
+
+
+def family_table(folder: Path) -> pd.DataFrame:
+    """How well each variant of a comparison finds each family of artifacts.
+
+    Args:
+        folder: with the runs ``VARIANT-SEED``; of each, ``validation.csv`` says what it answered.
+
+    Returns:
+        One row a variant, in the order of the names; of each family the mean AUC against the clean pictures and the
+        mean recall over the seeds, each with its 95% interval, as text.
+
+    Raises:
+        ExperimentError: there is no finished run.
+    """
+    parts = []
+    for file in sorted(folder.glob("*/validation.csv")):
+        answers = pd.read_csv(file, keep_default_na=False)
+        answers["family"] = answers["kind"].map(FAMILY_OF).fillna("")
+        slices = by_slice(answers, ["family"]).assign(variant=file.parent.name.rpartition("-")[0])
+        parts.append(slices)
+    if not parts:
+        raise ExperimentError(f"no finished run in {folder}")
+    groups = pd.concat(parts).groupby(["variant", "value"])
+    cells = {
+        name: groups[column].agg(lambda values: "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(values)))
+        for name, column in (("AUC", "roc_auc"), ("recall", "recall"))
+    }
+    return pd.concat({name: cell.unstack() for name, cell in cells.items()}, axis=1)  # noqa: PD010 (text, nothing to aggregate)
+
+
+def mean_interval(values: pd.Series) -> tuple[float, float, float]:
+    """Mean and 95% interval of the mean (Student's t; missing of a single value), of numbers up to 1."""
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
+    return values.mean(), values.mean() - half, min(values.mean() + half, 1.0)
+
+
+def leaderboard(root: Path) -> str:
+    """The comparisons below a folder as Markdown, a table each, the best variant first.
+
+    Raises:
+        ExperimentError: there is no finished run.
+    """
+    parts = []
+    for folder in sorted(path for path in root.glob("*") if any(path.glob("*/metrics.json"))):
+        table = summarise(folder)
+        rows = [[folder.name, *MEASURES, "parameters", "seconds", "seeds"]]
+        for name, row in table.iterrows():
+            cells = [f"{row[m]:.3f} [{row[f'{m} low']:.3f}, {row[f'{m} high']:.3f}]" for m in MEASURES]
+            cells += [f"{row['parameters']:.1f} M", f"{row['seconds']:.0f}", f"{row['seeds']:.0f}"]
+            rows.append([str(name), *cells])
+        rows.insert(1, ["---"] * len(rows[0]))
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    if not parts:
+        raise ExperimentError(f"no finished comparison in {root}: run a notebook of model-training-attempts")
+    return "\n\n".join(parts)
+
+
+def main(runs: Path = Path("runs/experiments"), write: Path | None = None, by_family: bool = False) -> None:
+    """Print the leaderboard, or put it into a Markdown file.
+
+    Args:
+        runs: folder of the comparisons.
+        by_family: take it for the folder of one comparison, and print how well each family of artifacts is found.
+        write: file with the marks of the leaderboard; what is between them is replaced.
+
+    Raises:
+        ExperimentError: there is no finished run, or the file has no marks.
+    """
+    if by_family:
+        print(family_table(runs).to_string())
+        return
+    table = leaderboard(runs)
+    if write is None:
+        print(table)
+        return
+    before, begin, rest = write.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ExperimentError(f"{write} has no place for the leaderboard: add the lines {BEGIN} and {END}")
+    write_bytes(write, f"{before}{BEGIN}\n{table}\n{END}{after}".encode())
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except (ExperimentError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

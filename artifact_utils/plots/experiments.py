@@ -1,0 +1,30 @@
+"""Figures of comparisons."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from artifact_utils.plots.style import COLOURS, house_style
+
+
+@house_style
+def plot_comparison(table: pd.DataFrame, measures: Sequence[str] = ("macro F1", "artifact recall", "AUC")) -> Figure:
+    """Mean and interval of every variant, a panel a measure.
+
+    Args:
+        table: from ``experiments.summarise`` or ``compare``; the first row comes out on top.
+        measures: columns of it.
+    """
+    height = 0.9 + 0.34 * len(table)
+    figure = Figure(figsize=(11, height), layout="constrained")
+    axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)
+    places = range(len(table))[::-1]
+    for axis, measure in zip(axes[0], measures, strict=True):
+        low, high = table[f"{measure} low"], table[f"{measure} high"]
+        axis.hlines(places, low.fillna(table[measure]), high.fillna(table[measure]), color="0.7", linewidth=3)
+        axis.plot(table[measure], places, "o", color=COLOURS["artifacts"])
+        axis.set(title=measure, yticks=list(places), yticklabels=[str(name) for name in table.index])
+        axis.set_xlim(max(0.0, min(table[measure].min() - 0.05, low.min() if low.notna().any() else 1)), 1.005)
+        axis.grid(axis="y", visible=False)
+    return figure
