@@ -52,6 +52,12 @@ def resize(picture: Picture, side: float, rng: np.random.Generator) -> Picture:
     """Shrunk to a short side of that many pixels, where it is larger."""
     height, width = picture.shape[:2]
     factor = min(1.0, side / min(height, width))
+    return resolution(picture, factor, rng)
+
+
+def resolution(picture: Picture, factor: float, rng: np.random.Generator) -> Picture:
+    """To that many times its width and height."""
+    height, width = picture.shape[:2]
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
 
@@ -70,10 +76,11 @@ def harmless(picture: Picture, n: float, rng: np.random.Generator) -> Picture:
 
 
 PERTURBATIONS: dict[str, tuple[Callable[[Picture, float, np.random.Generator], Picture], tuple[float, ...]]] = {
-    "JPEG quality": (jpeg, (80, 50, 30, 10)),
+    "JPEG quality": (jpeg, (95, 80, 50, 30, 10)),
     "blur": (blur, (1, 2, 4)),
     "noise": (noise, (8, 16, 32)),
     "short side": (resize, (128, 96, 64)),
+    "resolution": (resolution, (0.5, 2)),
     "brightness": (brightness, (0.4, 0.7, 1.3, 1.6)),
     "harmless edits": (harmless, (1, 3)),
 }

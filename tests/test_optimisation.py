@@ -53,3 +53,23 @@ def test_the_learning_rate_warms_up_and_decays():
     assert scale[0] < scale[5] < scale[10] == pytest.approx(1.0)
     assert all(later < earlier for earlier, later in itertools.pairwise(scale[10:]))
     assert scale[-1] == pytest.approx(0.01, abs=0.01)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "exponential"])
+def test_every_schedule_warms_up_and_ends_at_a_hundredth(schedule):
+    scale = [lr_scale(step, 101, 11, schedule) for step in range(102)]
+    assert scale[:11] == [lr_scale(step, 101, 11) for step in range(11)]
+    assert scale[11] == pytest.approx(1.0)
+    assert all(later <= earlier for earlier, later in itertools.pairwise(scale[11:]))
+    assert scale[-1] == pytest.approx(0.01, rel=1e-3)
+    assert {lr_scale(step, 101, 11, "constant") for step in range(11, 101)} == {1.0}
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_every_optimiser_goes_downhill(model, name):
+    optimizer = build_optimizer(model, name, lr=1e-2, weight_decay=0.0)
+    weight = model.locator.layers[-1].weight
+    before = weight.detach().clone()
+    weight.sum().backward()
+    optimizer.step()
+    assert (weight < before).all()
