@@ -6,8 +6,9 @@ CPU, NCCL what is on a GPU.
 """
 
 import atexit
+import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -121,7 +122,10 @@ def parallel(model: ArtifactClassifier) -> nn.Module:
     device = next(model.parameters()).device
     ids = [device.index] if device.type == "cuda" else None
     # batch norms agree on their statistics in the forward pass: there are no buffers left to broadcast
-    return DistributedDataParallel(Locating(model), device_ids=ids, broadcast_buffers=False)
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # what it was before
+    option: dict[str, Any] = {name: False}
+    return DistributedDataParallel(Locating(model), device_ids=ids, **option)
 
 
 def share_statistics(model: ArtifactClassifier) -> ArtifactClassifier:
@@ -129,8 +133,8 @@ def share_statistics(model: ArtifactClassifier) -> ArtifactClassifier:
     if world_size() == 1:
         return model
     for module in model.modules():  # a new class: the same parameters and buffers under the same names
-        if isinstance(module, nn.Dropout):
-            module.__class__ = _SharedDropout
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.__class__ = _SharedDropout if isinstance(module, nn.Dropout) else _SharedDropout2d
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and not next(model.parameters()).is_cuda:
             module.__class__ = _SharedBatchNorm  # type: ignore[assignment]
     if next(model.parameters()).is_cuda:
@@ -144,8 +148,19 @@ class _SharedDropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return input
-        kept = input.new_empty(len(input) * world_size(), *input.shape[1:]).bernoulli_(1 - self.p).div_(1 - self.p)
-        return input * kept[rank() * len(input) : (rank() + 1) * len(input)]
+        return input * _own_part_of_mask(input, input.shape[1:], self.p)
+
+
+class _SharedDropout2d(nn.Dropout2d):
+    """The same for whole channels."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input * _own_part_of_mask(input, (input.shape[1], 1, 1), self.p) if self.training else input
+
+
+def _own_part_of_mask(input: Tensor, shape: Sequence[int], p: float) -> Tensor:
+    kept = input.new_empty(len(input) * world_size(), *shape).bernoulli_(1 - p).div_(1 - p)
+    return kept[rank() * len(input) : (rank() + 1) * len(input)]
 
 
 class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -174,10 +189,12 @@ class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
                 self.running_mean.lerp_(middle.to(self.running_mean.dtype), momentum)
                 self.running_var.lerp_((variance * n / (n - 1)).to(self.running_var.dtype), momentum)
         shape = [1, -1, *[1] * (input.dim() - 2)]
-        middle, factor = (
-            x.to(input.dtype).view(shape) for x in (middle, self.weight / torch.sqrt(variance + self.eps))
+        factor = (
+            torch.rsqrt(variance + self.eps) if self.weight is None else self.weight / torch.sqrt(variance + self.eps)
         )
-        return (input - middle) * factor + self.bias.view(shape)
+        middle, factor = (x.to(input.dtype).view(shape) for x in (middle, factor))
+        scaled = (input - middle) * factor
+        return scaled if self.bias is None else scaled + self.bias.view(shape)
 
 
 class _SumOverRanks(torch.autograd.Function):
