@@ -123,7 +123,7 @@ def family_table(folder: Path) -> pd.DataFrame:
         raise ExperimentError(f"no finished run in {folder}")
     groups = pd.concat(parts).groupby(["variant", "value"])
     cells = {
-        name: groups[column].agg(lambda values: "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(values)))
+        name: groups[column].agg(lambda values: _cell(*mean_interval(values)))
         for name, column in (("AUC", "roc_auc"), ("recall", "recall"))
     }
     return pd.concat({name: cell.unstack() for name, cell in cells.items()}, axis=1)  # noqa: PD010 (text, nothing to aggregate)
@@ -133,6 +133,10 @@ def mean_interval(values: pd.Series) -> tuple[float, float, float]:
     """Mean and 95% interval of the mean (Student's t; missing of a single value), of numbers up to 1."""
     half = stats.t.ppf(0.975, len(values) - 1) * values.std() / np.sqrt(len(values))
     return values.mean(), values.mean() - half, min(values.mean() + half, 1.0)
+
+
+def _cell(mean: float, low: float, high: float) -> str:
+    return f"{mean:.3f}" if np.isnan(low) else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def leaderboard(root: Path) -> str:
@@ -146,7 +150,7 @@ def leaderboard(root: Path) -> str:
         table = summarise(folder)
         rows = [[folder.name, *MEASURES, "parameters", "seconds", "seeds"]]
         for name, row in table.iterrows():
-            cells = [f"{row[m]:.3f} [{row[f'{m} low']:.3f}, {row[f'{m} high']:.3f}]" for m in MEASURES]
+            cells = [_cell(row[m], row[f"{m} low"], row[f"{m} high"]) for m in MEASURES]
             cells += [f"{row['parameters']:.1f} M", f"{row['seconds']:.0f}", f"{row['seeds']:.0f}"]
             rows.append([str(name), *cells])
         rows.insert(1, ["---"] * len(rows[0]))
