@@ -25,6 +25,7 @@ def plot_comparison(table: pd.DataFrame, measures: Sequence[str] = ("macro F1", 
         axis.hlines(places, low.fillna(table[measure]), high.fillna(table[measure]), color="0.7", linewidth=3)
         axis.plot(table[measure], places, "o", color=COLOURS["artifacts"])
         axis.set(title=measure, yticks=list(places), yticklabels=[str(name) for name in table.index])
-        axis.set_xlim(max(0.0, min(table[measure].min() - 0.05, low.min() if low.notna().any() else 1)), 1.005)
+        lowest = low.fillna(table[measure]).min()
+        axis.set(xlim=(max(0.0, lowest - 0.02), 1.005), ylim=(-0.6, len(table) - 0.4))
         axis.grid(axis="y", visible=False)
     return figure
