@@ -222,8 +222,9 @@ class ArtifactDataset(Dataset[Sample]):
         if made is None:
             return square, self.targets[index], None
         rng, face = np.random.default_rng(made), self._face(index)
-        kind = draw_kind(rng, self.kinds) if self.portraits[index].made is None else self.portraits[index].kind
-        injected = inject(square.permute(1, 2, 0).numpy(), rng, kind=kind, face=face)
+        portrait = self.portraits[index]
+        kind = None if portrait.made is None else portrait.kind  # which was drawn when it was planned
+        injected = inject(square.permute(1, 2, 0).numpy(), rng, kind=kind, kinds=self.kinds, face=face)
         mask = torch.from_numpy(injected.mask.astype(np.uint8)).unsqueeze(0)
         return torch.from_numpy(injected.image).permute(2, 0, 1), torch.tensor(ARTIFACT), mask
 

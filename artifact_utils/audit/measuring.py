@@ -119,13 +119,17 @@ def outline(path: Path) -> dict[str, Any]:
         image = decode_image(content, str(path), min_side=SHORT_SIDE)
     except ImageError:  # whoever trains on it says so
         return row
-    return row | outline_pixels(image) | {"sha256": hashlib.sha256(content).hexdigest()}
+    return row | _outline(image, content)
 
 
 def outline_pixels(image: Image.Image) -> dict[str, Any]:
     """The same without ``path`` of a picture that is decoded already; ``sha256`` is then that of its pixels."""
-    digest = hashlib.sha256(image.tobytes()).hexdigest()
-    return {"readable": True, "sha256": digest, "thumbnail": _thumbnail(_shrink(image).convert("L"))}
+    return _outline(image, image.tobytes())
+
+
+def _outline(image: Image.Image, identity: bytes) -> dict[str, Any]:
+    thumbnail = _thumbnail(_shrink(image).convert("L"))
+    return {"readable": True, "sha256": hashlib.sha256(identity).hexdigest(), "thumbnail": thumbnail}
 
 
 def class_name(path: Path) -> str:

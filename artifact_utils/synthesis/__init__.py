@@ -44,6 +44,7 @@ from artifact_utils.synthesis.harmless import harmless_edit
 __all__ = [
     "FACE_COLUMNS",
     "FAMILIES",
+    "FAMILY_OF",
     "FAMILY_SHARES",
     "KINDS",
     "Face",
