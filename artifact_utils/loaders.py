@@ -163,14 +163,12 @@ class Loaders:
     """Batches of ``Sample`` with pictures in uint8; ``test`` is None where there is no test folder.
 
     With several processes each has its part: of every training batch a stretch, of the evaluation batches every so
-    many, so that each is the same as in one process. ``leaks`` are the near-duplicates that lie in more than one of the
-    three, as ``audit.find_duplicates`` gives them.
+    many, so that each is the same as in one process.
     """
 
     train: DataLoader[Sample]
     validation: DataLoader[Sample]
     test: DataLoader[Sample] | None
-    leaks: pd.DataFrame
 
 
 def build_loaders(
@@ -212,7 +210,7 @@ def build_loaders(
         validation_fraction: share of the training pictures to validate on, if there is no ``val/``.
         leave_out: a family of artifacts that is made in validation and test only.
         label_fraction: share of the training pictures of each class that is used.
-        with_test: whether the test folder is read, and leaks are looked for.
+        with_test: whether the test folder is read.
         split_seed: of the split.
         seed: of order and augmentation.
         workers: processes that augment; 0 does it in this one.
@@ -298,8 +296,7 @@ def build_loaders(
     if workers:
         options |= {"num_workers": workers, "persistent_workers": True, "prefetch_factor": 4}
     training = DataLoader(train, batch_size, sampler=sampler, **options)
-    leaks = _find_leaks(root, datasets) if with_test and part[0] == 0 else pd.DataFrame()
-    return Loaders(training, validation, test, leaks)
+    return Loaders(training, validation, test)
 
 
 def _some_of(portraits: Sequence[Portrait], share: float, rng: np.random.Generator) -> list[Portrait]:
@@ -317,18 +314,24 @@ def _drawable(kinds: set[str]) -> set[str] | None:
     return None if kinds == set(KINDS) else kinds
 
 
-def _find_leaks(root: Path, datasets: dict[str, ArtifactDataset]) -> pd.DataFrame:
-    rows = [
-        {
-            "path": portrait.path.relative_to(root).as_posix(),
-            "split": name,
-            "class_name": portrait.path.parent.name,
-            **outline_pixels(Image.fromarray(dataset.squares[portrait.path].permute(1, 2, 0).numpy())),
-        }
-        for name, dataset in datasets.items()
-        for portrait in dataset.portraits
-        if portrait.made is None
-    ]
+def duplicates_across(root: Path, loaders: Loaders) -> pd.DataFrame:
+    """The near-duplicates that lie in more than one of training, validation and test, found on the decoded squares.
+
+    Args:
+        root: what ``path`` is told from.
+        loaders: of ``build_loaders``.
+
+    Returns:
+        The table of ``audit.find_duplicates``.
+    """
+    rows = []
+    for name in ("train", "validation", "test"):
+        loader = getattr(loaders, name)
+        for portrait in [] if loader is None else loader.dataset.portraits:
+            if portrait.made is None:
+                square = loader.dataset.squares[portrait.path].permute(1, 2, 0).numpy()
+                place = {"path": portrait.path.relative_to(root).as_posix(), "split": name}
+                rows.append(place | {"class_name": portrait.path.parent.name} | outline_pixels(Image.fromarray(square)))
     return find_duplicates(pd.DataFrame(rows), across_splits=True)
 
 

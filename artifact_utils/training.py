@@ -19,7 +19,7 @@ from artifact_utils.audit import find_leaks
 from artifact_utils.config import TrainConfig, amp_dtype, training_dtype
 from artifact_utils.datasets import ArtifactDataset, Portrait, Sample
 from artifact_utils.files import write_json
-from artifact_utils.loaders import EpochSampler, Loaders, build_loaders
+from artifact_utils.loaders import EpochSampler, Loaders, build_loaders, duplicates_across
 from artifact_utils.losses import FocalLoss
 from artifact_utils.metrics import (
     calibration_error,
@@ -123,7 +123,8 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     if is_writer:
         run.mkdir(parents=True, exist_ok=True)
         write_json(run / "config.json", asdict(config))
-        report_leaks(run, config.data, loaders.leaks)
+        if config.test:
+            report_leaks(run, config.data, duplicates_across(config.data, loaders))
 
     with StopRequest() as stop, EventLog(run, progress, enabled=is_writer) as log:
         while progress.epoch < n_epochs and progress.epoch - progress.best_epoch <= config.patience:
