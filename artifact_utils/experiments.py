@@ -9,19 +9,22 @@ finished is kept and what was stopped is continued, so a comparison can be inter
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import tyro
 from scipy import stats
 
-from artifact_utils.config import TrainConfig
-from artifact_utils.files import write_bytes
+from artifact_utils.config import TrainConfig, resolve
+from artifact_utils.files import write_bytes, write_json
 from artifact_utils.metrics import by_slice
+from artifact_utils.runs import OF_THE_MACHINE
 from artifact_utils.synthesis import FAMILY_OF
 from artifact_utils.training import train
 
@@ -42,8 +45,10 @@ class ExperimentError(ValueError):
 def compare(folder: Path, variants: Mapping[str, TrainConfig], *, seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
     """Train every variant with every seed, unless that is done, and measure them.
 
+    Several comparisons have a variant in common; what one of them has trained, the others beside it take over.
+
     Args:
-        folder: of the comparison.
+        folder: of the comparison, beside those of other comparisons.
         variants: by name; ``out``, ``seed`` and ``resume`` are filled in.
         seeds: of weights, order and augmentation. The split stays the same.
 
@@ -55,11 +60,34 @@ def compare(folder: Path, variants: Mapping[str, TrainConfig], *, seeds: Sequenc
     """
     for name, config in variants.items():
         for seed in seeds:
-            run = folder / f"{name}-{seed}"
-            if not (run / "metrics.json").exists():
-                train(replace(config, out=run, seed=seed, resume=(run / "config.json").exists()))
+            run, seeded = folder / f"{name}-{seed}", replace(config, seed=seed)
+            if (run / "metrics.json").exists():
+                continue
+            if (run / "config.json").exists() or not _take_over(seeded, run):
+                train(replace(seeded, out=run, resume=(run / "config.json").exists()))
     table = summarise(folder)
     return table.loc[[name for name in variants if name in table.index]]
+
+
+def _take_over(config: TrainConfig, run: Path) -> bool:
+    """Copy a finished run of the same recipe from a comparison beside this one, if there is any."""
+    wanted = _recipe(json.loads(json.dumps(asdict(resolve(config)), default=str)))
+    for file in sorted(run.parent.parent.glob("*/*/metrics.json")):
+        stored = json.loads((file.parent / "config.json").read_text())
+        if _recipe(stored) == wanted:
+            partial = run.parent / ".partial"  # one level deeper, nobody takes it for a run
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(file.parent, partial / run.name)
+            write_json(partial / run.name / "config.json", stored | {"out": str(run)})
+            (partial / run.name).replace(run)
+            partial.rmdir()
+            return True
+    return False
+
+
+def _recipe(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a config the weights depend on."""
+    return {name: value for name, value in config.items() if name not in ("out", "resume", *OF_THE_MACHINE)}
 
 
 def summarise(folder: Path) -> pd.DataFrame:

@@ -93,3 +93,19 @@ def test_a_student_learns_from_teachers_of_another_size(dataset_folder, tmp_path
     ]
     assert losses[0] != losses[1]
     assert json.loads((tmp_path / "student" / "config.json").read_text())["teachers"] == [str(Path(teacher))]
+
+
+def test_a_variant_that_another_comparison_has_trained_is_taken_over(dataset_folder, tmp_path, monkeypatch):
+    base = TrainConfig(
+        data=dataset_folder, arch="efficientnet_lite0", weights="none", image_size=32, epochs=1, batch_size=8,
+        device="cpu", workers=0, synthetic_fraction=0.0, test=False,
+    )  # fmt: skip
+    compare(tmp_path / "04_one", {"base": base}, seeds=(0,))
+    trained = []
+    monkeypatch.setattr("artifact_utils.experiments.train", lambda config: trained.append(config.out.name))
+    compare(tmp_path / "06_other", {"plain": base, "slow": replace(base, lr=1e-5)}, seeds=(0,))
+    assert trained == ["slow-0"]
+    taken = tmp_path / "06_other" / "plain-0"
+    assert json.loads((taken / "config.json").read_text())["out"] == str(taken)
+    same = tmp_path / "04_one" / "base-0" / "best.safetensors"
+    assert (taken / "best.safetensors").read_bytes() == same.read_bytes()
