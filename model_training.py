@@ -25,9 +25,9 @@ from artifact_utils.config import ConfigError, TrainConfig
 from artifact_utils.datasets import DataError
 from artifact_utils.demo_data import DemoDataError, ensure_dataset
 from artifact_utils.files import FileError
-from artifact_utils.models import WeightsError
 from artifact_utils.runs import RunError, TrainingInterrupted
 from artifact_utils.training import report, train
+from artifact_utils.weights import WeightsError
 
 
 def main() -> int:

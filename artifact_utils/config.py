@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import torch
 
+from artifact_utils.backbones import BACKBONES
 from artifact_utils.metrics import ThresholdRule
-from artifact_utils.models import BACKBONES, Weights, WeightsError, pretrained_state
 from artifact_utils.optimisation import Optimizer, Schedule
 from artifact_utils.transforms import Augment
+from artifact_utils.weights import Weights, WeightsError, pretrained_state
 
 Arch = Literal[
     "auto",

@@ -20,17 +20,11 @@ from PIL import Image
 from torch import Tensor
 
 from artifact_utils.cache import decode_stream
+from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError, amp_dtype, resolve_device
 from artifact_utils.datasets import Portrait
 from artifact_utils.images import ImageError, load_image
-from artifact_utils.models import (
-    ArtifactClassifier,
-    CheckpointError,
-    ModelInfo,
-    fuse_batch_norm,
-    load_checkpoint,
-    save_checkpoint,
-)
+from artifact_utils.models import ArtifactClassifier, fuse_batch_norm
 from artifact_utils.training import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.transforms import build_transforms, to_square
 

@@ -20,11 +20,12 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from artifact_utils.backbones import BACKBONES
 from artifact_utils.datasets import ArtifactDataset, Portrait, with_made_artifacts
 from artifact_utils.detector import Detector, unsquare
 from artifact_utils.images import load_image
 from artifact_utils.metrics import share_interval
-from artifact_utils.models import BACKBONES, ArtifactClassifier
+from artifact_utils.models import ArtifactClassifier
 from artifact_utils.synthesis import KINDS
 from artifact_utils.transforms import to_square
 

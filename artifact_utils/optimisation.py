@@ -10,7 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from artifact_utils.models import BACKBONES, ArtifactClassifier
+from artifact_utils.backbones import BACKBONES
+from artifact_utils.models import ArtifactClassifier
 
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "step", "exponential", "constant"]

@@ -16,6 +16,8 @@ from tqdm.auto import tqdm
 
 from artifact_utils import distributed
 from artifact_utils.audit import find_leaks
+from artifact_utils.backbones import BACKBONES
+from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import TrainConfig, amp_dtype, training_dtype
 from artifact_utils.datasets import ArtifactDataset, Portrait, Sample
 from artifact_utils.files import write_json
@@ -30,15 +32,7 @@ from artifact_utils.metrics import (
     scale_logits,
     scale_threshold,
 )
-from artifact_utils.models import (
-    BACKBONES,
-    ArtifactClassifier,
-    ModelInfo,
-    Weights,
-    build_model,
-    load_checkpoint,
-    save_checkpoint,
-)
+from artifact_utils.models import ArtifactClassifier, build_model
 from artifact_utils.optimisation import WeightAverage, build_optimizer, keep_freed_memory, lr_scale
 from artifact_utils.plots import plot_confusion_matrix, plot_duplicates, plot_learning_curves, plot_summary
 from artifact_utils.runs import (
@@ -55,6 +49,7 @@ from artifact_utils.runs import (
 )
 from artifact_utils.training_step import TrainingStep
 from artifact_utils.transforms import build_transforms
+from artifact_utils.weights import Weights
 
 SAVE_SECONDS = 600  # between two states in mid-epoch
 T = TypeVar("T")

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from artifact_utils import distributed
+from artifact_utils.backbones import BACKBONES
+from artifact_utils.checkpoints import load_checkpoint
 from artifact_utils.config import TrainConfig, training_dtype
 from artifact_utils.datasets import Sample
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.mixing import mix, smooth
-from artifact_utils.models import BACKBONES, ArtifactClassifier, load_checkpoint
+from artifact_utils.models import ArtifactClassifier
 from artifact_utils.optimisation import WeightAverage
 from artifact_utils.transforms import build_transforms
 

@@ -15,8 +15,9 @@ import torch
 import tyro
 from PIL import Image
 
+from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.detector import Detector
-from artifact_utils.models import ModelInfo, build_model
+from artifact_utils.models import build_model
 from artifact_utils.optimisation import keep_freed_memory
 from artifact_utils.portraits import bases, cut_portrait
 

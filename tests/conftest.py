@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.labels import CLASS_NAMES
-from artifact_utils.models import ModelInfo, build_model, save_checkpoint
+from artifact_utils.models import build_model
 
 
 def draw_portrait(path: Path, *, seed: int, artifact: bool, size: int = 64) -> None:

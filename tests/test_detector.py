@@ -9,13 +9,14 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from artifact_utils import detector as module
+from artifact_utils.checkpoints import CheckpointError, ModelInfo, save_checkpoint
 from artifact_utils.config import ConfigError
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
 from artifact_utils.labels import parse_label
 from artifact_utils.metrics import scale_threshold
-from artifact_utils.models import CheckpointError, ModelInfo, build_model, save_checkpoint
+from artifact_utils.models import build_model
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,6 +5,8 @@ import torch
 from conftest import draw_portrait
 from PIL import Image
 
+from artifact_utils.backbones import BACKBONES
+from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.datasets import Portrait, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.explain import (
@@ -18,7 +20,7 @@ from artifact_utils.explain import (
     points_at,
     read_mask,
 )
-from artifact_utils.models import BACKBONES, ModelInfo, build_model
+from artifact_utils.models import build_model
 
 
 @pytest.fixture

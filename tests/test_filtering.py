@@ -10,10 +10,10 @@ import pytest
 from conftest import draw_portrait
 from PIL import Image
 
+from artifact_utils.checkpoints import CheckpointError
 from artifact_utils.detector import package
 from artifact_utils.files import move_file
 from artifact_utils.filtering import FilterConfig, FilterError, move_flagged, score_folder, undo_move
-from artifact_utils.models import CheckpointError
 
 ROOT = Path(__file__).parent.parent
 

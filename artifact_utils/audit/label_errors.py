@@ -12,11 +12,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from artifact_utils.backbones import BACKBONES
 from artifact_utils.cache import decode_stream
+from artifact_utils.checkpoints import load_checkpoint
 from artifact_utils.detector import pretrained_file
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
-from artifact_utils.models import BACKBONES, fuse_batch_norm, load_checkpoint
+from artifact_utils.models import fuse_batch_norm
 from artifact_utils.transforms import build_transforms
 
 FOLDS = 5
