@@ -25,7 +25,7 @@ from artifact_utils.config import ConfigError, amp_dtype, resolve_device
 from artifact_utils.datasets import Portrait
 from artifact_utils.images import ImageError, load_image
 from artifact_utils.models import ArtifactClassifier, fuse_batch_norm
-from artifact_utils.training import PREDICTION_COLUMNS, prediction_rows
+from artifact_utils.predictions import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.transforms import build_transforms, to_square
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"

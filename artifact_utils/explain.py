@@ -142,6 +142,10 @@ def points_at(heat: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> bool:
     return bool(mask[peak(heat)])
 
 
+def _covers_centre(mask: npt.NDArray[np.bool_]) -> bool:
+    return bool(mask[mask.shape[0] // 2, mask.shape[1] // 2])
+
+
 def pointing_game(
     maps: Mapping[str, Sequence[npt.NDArray[Any]]], masks: Sequence[npt.NDArray[np.bool_]]
 ) -> pd.DataFrame:
@@ -162,7 +166,7 @@ def pointing_game(
         name: sum(points_at(heat, mask) for heat, mask in zip(heats, masks, strict=True))
         for name, heats in maps.items()
     }
-    counts["centre prior"] = sum(bool(mask[mask.shape[0] // 2, mask.shape[1] // 2]) for mask in masks)
+    counts["centre prior"] = sum(map(_covers_centre, masks))
     n = len(masks)
     rows: list[dict[str, Any]] = []
     for name, hits in counts.items():
@@ -227,6 +231,19 @@ def read_mask(portrait: Portrait) -> npt.NDArray[np.bool_] | None:
     return np.asarray(load_image(portrait.mask).convert("L")) > 127
 
 
+def _picture_and_mask(
+    portrait: Portrait, image_size: int
+) -> tuple[Path | npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
+    """What a model saw of a portrait: a made artifact is made again, on the square of the size that it was made on."""
+    if portrait.made is None:
+        return portrait.path, read_mask(portrait)
+    dataset = ArtifactDataset([portrait], image_size, v2.Identity())
+    for error in dataset.rejected:
+        raise error
+    square, _, mask = dataset[0]
+    return square.permute(1, 2, 0).numpy(), mask[0].numpy() == 1
+
+
 def grounded(
     detector: Detector, portraits: Sequence[Portrait], predictions: pd.DataFrame, *, method: Method = "auto"
 ) -> tuple[pd.Series, dict[str, Any]]:
@@ -234,20 +251,33 @@ def grounded(
 
     Args:
         detector: that made the predictions.
-        portraits: those of the table, in its order.
-        predictions: a table of ``Detector.table``.
+        portraits: those of the table, in its order; artifacts that are made when a picture is opened are made again.
+        predictions: a table of ``Detector.table``; ``target`` and ``predicted`` are used.
         method: of the heat maps, as for ``explain``.
 
     Returns:
         Of each row whether its map points at the artifact (missing where nothing was found or nobody said where it is),
         and a summary: ``flagged``, ``right`` (flagged and with an artifact), ``with_mask`` (of those), ``grounded`` (of
-        those), ``share_right_and_grounded`` (of the flagged pictures, those without an artifact included, those with an
-        artifact but no mask left out; None where none is left) and its 95% ``interval``.
+        those), ``centre_prior`` (of those, in how many the picture's middle lies in the artifact) and ``random`` (the
+        share in which a random point does, None where there is no mask), ``share_right_and_grounded`` (of the flagged
+        pictures, those without an artifact included, those with an artifact but no mask left out; None where none is
+        left) and its 95% Wilson ``interval``.
+
+    Raises:
+        ImageError: a picture or a mask cannot be read.
+        ValueError: a mask is not of the size of its picture.
     """
     answers: list[bool | None] = []
+    at_centre, areas = 0, []
     for portrait, row in zip(portraits, predictions.itertuples(), strict=True):
-        mask = read_mask(portrait) if row.predicted == 1 and row.target == 1 else None
-        answers.append(None if mask is None else points_at(explain(detector, portrait.path, method=method), mask))
+        found = row.predicted == 1 and row.target == 1
+        picture, mask = _picture_and_mask(portrait, detector.info.image_size) if found else (None, None)
+        if picture is None or mask is None:
+            answers.append(None)
+            continue
+        answers.append(points_at(explain(detector, picture, method=method), mask))
+        at_centre += _covers_centre(mask)
+        areas.append(float(mask.mean()))
     series = pd.Series(answers, index=predictions.index, dtype="object", name="grounded")
     flagged = int(predictions["predicted"].sum())
     right = int((predictions["predicted"] & predictions["target"]).sum())
@@ -259,6 +289,8 @@ def grounded(
         "right": right,
         "with_mask": with_mask,
         "grounded": hits,
+        "centre_prior": at_centre,
+        "random": float(np.mean(areas)) if areas else None,
         "share_right_and_grounded": hits / n if n and with_mask else None,
         "interval": list(share_interval(hits, n)) if n and with_mask else None,
     }

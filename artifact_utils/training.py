@@ -1,8 +1,9 @@
 """One training run, from a config to a folder of results: read ``train`` from top to bottom."""
 
+import copy
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,21 +21,25 @@ from artifact_utils.backbones import BACKBONES
 from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import TrainConfig, amp_dtype, training_dtype
 from artifact_utils.datasets import ArtifactDataset, Portrait, Sample
+from artifact_utils.detector import Detector
+from artifact_utils.explain import grounded
 from artifact_utils.files import write_json
+from artifact_utils.images import ImageError
 from artifact_utils.loaders import EpochSampler, Loaders, build_loaders, duplicates_across
 from artifact_utils.losses import FocalLoss
 from artifact_utils.metrics import (
-    calibration_error,
     choose_threshold,
     evaluate,
     fit_temperature,
     format_table,
+    measure_calibration,
     scale_logits,
     scale_threshold,
 )
 from artifact_utils.models import ArtifactClassifier, build_model
 from artifact_utils.optimisation import WeightAverage, build_optimizer, keep_freed_memory, lr_scale
 from artifact_utils.plots import plot_confusion_matrix, plot_duplicates, plot_learning_curves, plot_summary
+from artifact_utils.predictions import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.runs import (
     EventLog,
     Progress,
@@ -53,9 +58,6 @@ from artifact_utils.weights import Weights
 
 SAVE_SECONDS = 600  # between two states in mid-epoch
 T = TypeVar("T")
-
-PREDICTION_COLUMNS = ("path", "group", "kind", "strength", "target", "probability", "predicted")
-"""The layout of ``predictions.csv`` and ``validation.csv``; ``kind`` and ``strength`` are of the artifact, if known."""
 
 
 def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], None] | None = None) -> Path:
@@ -252,6 +254,7 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
     model = model.to(memory_format=torch.channels_last)
     results: dict[str, Any] = {}
     tables: dict[str, list[dict[str, Any]]] = {}
+    pictures: dict[str, list[Portrait]] = {}
     for split, loader in (("validation", loaders.validation), ("test", loaders.test)):
         if loader is None:
             continue
@@ -259,15 +262,20 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
         if split == "validation":
             info = calibrated(info, logits, targets)
         probabilities = scale_logits(logits, info.temperature)
-        portraits = loader.dataset.portraits  # type: ignore[attr-defined]
+        portraits = pictures[split] = loader.dataset.portraits  # type: ignore[attr-defined]
         groups = [portrait.group for portrait in portraits]
         results[split] = evaluate(probabilities, targets.numpy(), info.threshold, groups=groups, seed=config.seed)
-        results[split]["calibration"] = {
-            "temperature": info.temperature,
-            "ece_before": calibration_error(scale_logits(logits, 1.0), targets.numpy()),
-            "ece": calibration_error(probabilities, targets.numpy()),
-        }
+        results[split]["calibration"] = measure_calibration(probabilities, targets.numpy(), info.temperature)
         tables[split] = prediction_rows(portraits, probabilities.tolist(), info.threshold, config.data)
+    if distributed.rank() > 0:
+        return
+    detector = Detector(copy.deepcopy(model), info)  # it fuses the model that it is given
+    for split, rows in tables.items():
+        try:
+            table = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
+            _, results[split]["grounded"] = grounded(detector, pictures[split], table)
+        except (ImageError, ValueError) as error:  # nothing but this is read from masks: the rest of the run is good
+            tqdm.write(f"warning: whether the {split} maps point at the artifacts was not measured: {error}")
     summary = {
         "arch": info.arch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -279,8 +287,6 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
         "seed": config.seed,
         **results,
     }
-    if distributed.rank() > 0:
-        return
     save_checkpoint(run / "best.safetensors", model, replace(info, metrics=results))
     rows = list(tables.values())[-1]  # of test, or of validation where there is no test
     write_table(run / "validation.csv", tables["validation"])
@@ -296,24 +302,6 @@ def calibrated(info: ModelInfo, logits: Tensor, targets: Tensor) -> ModelInfo:
     temperature = fit_temperature(logits, targets)
     raw_threshold = scale_threshold(info.threshold, 1 / info.temperature)  # a run killed at its end was calibrated once
     return replace(info, temperature=temperature, threshold=scale_threshold(raw_threshold, temperature))
-
-
-def prediction_rows(
-    portraits: Sequence[Portrait], probabilities: Iterable[float], threshold: float, root: Path
-) -> list[dict[str, Any]]:
-    """Rows of ``PREDICTION_COLUMNS``, compared with the threshold in double precision as the metrics do."""
-    return [
-        {
-            "path": portrait.path.relative_to(root).as_posix(),
-            "group": portrait.group,
-            "kind": portrait.kind,
-            "strength": "" if portrait.strength is None else portrait.strength,
-            "target": portrait.label,
-            "probability": probability,
-            "predicted": int(probability >= threshold),
-        }
-        for portrait, probability in zip(portraits, probabilities, strict=True)
-    ]
 
 
 def report_leaks(run: Path, root: Path, leaks: pd.DataFrame) -> None:

@@ -4,10 +4,11 @@ import pytest
 import torch
 from conftest import draw_portrait
 from PIL import Image
+from torchvision.transforms import v2
 
 from artifact_utils.backbones import BACKBONES
 from artifact_utils.checkpoints import ModelInfo
-from artifact_utils.datasets import Portrait, list_portraits
+from artifact_utils.datasets import ArtifactDataset, Portrait, list_portraits, with_made_artifacts
 from artifact_utils.detector import Detector
 from artifact_utils.explain import (
     class_activation_maps,
@@ -21,6 +22,7 @@ from artifact_utils.explain import (
     read_mask,
 )
 from artifact_utils.models import build_model
+from artifact_utils.synthesis import inject
 
 
 @pytest.fixture
@@ -152,7 +154,27 @@ def test_right_and_grounded_is_a_share_of_what_was_flagged(tmp_path, monkeypatch
     assert summary["method"] == "locator"
     assert [summary[name] for name in ("flagged", "right", "with_mask", "grounded")] == [4, 3, 2, 1]
     assert summary["share_right_and_grounded"] == pytest.approx(1 / 3)  # of two with a mask and a false alarm
+    assert (summary["centre_prior"], summary["random"]) == (0, 0.5)  # masks of the upper half: the middle is below
     assert read_mask(portraits[0]).sum() == 32 * 64
+
+
+def test_made_artifacts_are_made_again_to_see_whether_the_map_points_at_them(dataset_folder, monkeypatch):
+    detector = Detector(build_model("resnet18", weights="none", image_size=64), ModelInfo("resnet18", 64, 0.0))
+    clean = [portrait for portrait in list_portraits(dataset_folder, "test") if not portrait.label][:2]
+    portraits = with_made_artifacts(clean, kinds=("strap",))
+    shown = []
+    monkeypatch.setattr("artifact_utils.explain.explain", lambda _, picture, **kw: shown.append(picture) or made.mask)
+    made = inject(
+        ArtifactDataset(clean[:1], 64, v2.Identity())[0].image.permute(1, 2, 0).numpy(),
+        np.random.default_rng(portraits[2].made),
+        kind="strap",
+    )
+    predictions = pd.DataFrame({"target": [0, 0, 1, 1], "predicted": [0, 0, 1, 0]})
+    answers, summary = grounded(detector, portraits, predictions)
+    assert np.array_equal(shown[0], made.image)
+    assert answers.tolist() == [None, None, True, None]
+    assert summary["share_right_and_grounded"] == 1.0
+    assert summary["random"] == pytest.approx(made.mask.mean())
 
 
 def test_nobody_said_where(run):

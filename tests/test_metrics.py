@@ -18,10 +18,12 @@ from artifact_utils.metrics import (
     fit_temperature,
     format_table,
     mcnemar,
+    measure_calibration,
     reliability,
     scale_logits,
     scale_threshold,
     share_interval,
+    uncalibrated,
     worst_slices,
 )
 from artifact_utils.metrics.bootstrap import bootstrap, resampling_units
@@ -304,6 +306,17 @@ def test_a_rule_that_cannot_be_read_says_how_to_write_one(text):
         ThresholdRule.parse(text)
 
 
+def test_what_is_right_and_grounded_stands_beside_the_accuracy(scored):
+    metrics = evaluate(*scored, 0.5, n_bootstrap=0)
+    ground = {"method": "locator", "with_mask": 10, "grounded": 9, "centre_prior": 4, "random": 0.125}
+    lines = format_table(metrics | {"grounded": ground | {"share_right_and_grounded": 0.75, "interval": [0.5, 0.9]}})
+    place = next(place for place, line in enumerate(lines.splitlines()) if line.startswith("accuracy"))
+    assert lines.splitlines()[place + 1].split() == ["right", "and", "grounded", "0.750", "[0.500,", "0.900]"]
+    assert "locator map lies in 9 of 10 masks of found artifacts, the middle of the picture in 4" in lines
+    unknown = {"method": "locator", "with_mask": 0, "share_right_and_grounded": None, "interval": None}
+    assert format_table(metrics | {"grounded": unknown}) == format_table(metrics)
+
+
 @pytest.fixture
 def unsure():
     """Logits of a model that is right about the odds but says them four times too timidly."""
@@ -328,6 +341,20 @@ def test_a_validation_set_without_a_mistake_does_not_make_a_model_certain():
     temperature = fit_temperature([-1.0] * 50 + [1.0] * 50, [0] * 50 + [1] * 50)
     assert scale_logits(1.0, temperature) == pytest.approx(51 / 52, abs=1e-3)  # Platt's, not 1
     assert fit_temperature([1.0, -2.0], [1, 1]) == fit_temperature([], []) == 1.0
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_a_temperature_can_be_taken_back(unsure, temperature):
+    logits, targets = unsure
+    plain, scaled = scale_logits(logits, 1.0), scale_logits(logits, temperature)
+    assert uncalibrated(scaled, temperature) == pytest.approx(plain)
+    assert uncalibrated([0.0, 1.0], temperature).tolist() == [0.0, 1.0]
+    assert measure_calibration(scaled, targets, temperature) == {
+        "temperature": temperature,
+        "ece_before": pytest.approx(calibration_error(plain, targets)),
+        "ece": calibration_error(scaled, targets),
+    }
+    assert measure_calibration([], [], 2.0) == {"temperature": 2.0, "ece_before": None, "ece": None}
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])

@@ -126,6 +126,17 @@ def test_a_summary_shows_the_numbers_of_the_run(scores):
     assert untrained.axes[2].get_title(loc="left").startswith("Validation set, 100 pictures")
 
 
+def test_what_is_right_and_grounded_is_shown_beside_the_accuracy(scores):
+    ground = {"share_right_and_grounded": 0.777, "interval": [0.6, 0.9]}
+    metrics = evaluate(*scores, 0.5, n_bootstrap=20) | {"grounded": ground}
+    titles = [label.get_text() for label in plots.plot_metrics(metrics).axes[0].get_yticklabels()]
+    assert titles.index("right and grounded") == titles.index("accuracy") + 1
+    run = {"arch": "resnet18", "parameters": 11e6, "train_seconds": 90.0, "seed": 3, "best_epoch": 2, "threshold": 0.5}
+    predictions = pd.DataFrame({"target": scores[1], "probability": scores[0]})
+    figure = plots.plot_summary(run | {"test": metrics}, pd.DataFrame({"epoch": []}), predictions)
+    assert "0.777" in [text.get_text() for text in figure.axes[2].texts]
+
+
 def test_one_class_has_no_curve_but_a_figure():
     assert drawn(plots.plot_roc_and_precision_recall([0.2, 0.9], [1, 1], 0.5)) == 2
     assert drawn(plots.plot_probabilities([0.2, 0.9], [1, 1], 0.5)) == 1

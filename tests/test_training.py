@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -19,7 +20,7 @@ from artifact_utils.checkpoints import ModelInfo, load_checkpoint
 from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
-from artifact_utils.metrics import calibration_error, scale_threshold
+from artifact_utils.metrics import calibration_error, format_table, scale_threshold
 from artifact_utils.runs import RunError, TrainingInterrupted
 from artifact_utils.training import calibrated, report, train
 
@@ -95,6 +96,30 @@ def test_calibration_is_learnt_on_validation_and_changes_no_answer(config):
     table = Detector.load(run, device="cpu").table(list_portraits(config.data, "test"), config.data)
     stored = pd.read_csv(run / "predictions.csv")
     assert table.probability.to_numpy() == pytest.approx(stored.probability.to_numpy(), abs=1e-4)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_where_masks_are_known_a_run_says_what_is_right_and_grounded(config, own_copy, capsys, broken):
+    """Masks that cover everything, so that every map points at the artifact."""
+    artifacts = sorted(own_copy.glob("*/artifacts/*"))
+    Image.new("L", (64, 64), 255).save(own_copy / "mask.png")
+    if broken:
+        (own_copy / "mask.png").write_bytes(b"no picture")
+    rows = [f"{path.relative_to(own_copy).as_posix()},strap,0.5,mask.png" for path in artifacts]
+    (own_copy / "artifacts.csv").write_text("\n".join(["path,kind,strength,mask", *rows]))
+    run = train(replace(config, data=own_copy, epochs=1, threshold_for="recall=1"))
+    validation = json.loads((run / "metrics.json").read_text())["validation"]
+    if broken:
+        assert "grounded" not in validation
+        assert "the validation maps point at the artifacts was not measured" in capsys.readouterr().out
+    else:
+        found = validation["confusion_matrix"][1][1]
+        assert found == validation["n_artifacts"]
+        assert validation["grounded"]["grounded"] == validation["grounded"]["with_mask"] == found
+        assert validation["grounded"]["share_right_and_grounded"] == pytest.approx(
+            validation["classes"]["artifacts"]["precision"]
+        )
+        assert "right and grounded" in format_table(validation)
 
 
 def test_calibrating_twice_is_calibrating_once():

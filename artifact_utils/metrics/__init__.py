@@ -11,9 +11,11 @@ from artifact_utils.metrics.bootstrap import MIN_GROUPS, share_interval
 from artifact_utils.metrics.calibration import (
     calibration_error,
     fit_temperature,
+    measure_calibration,
     reliability,
     scale_logits,
     scale_threshold,
+    uncalibrated,
 )
 from artifact_utils.metrics.comparison import compare, mcnemar
 from artifact_utils.metrics.evaluation import evaluate, format_table
@@ -31,9 +33,11 @@ __all__ = [
     "fit_temperature",
     "format_table",
     "mcnemar",
+    "measure_calibration",
     "reliability",
     "scale_logits",
     "scale_threshold",
     "share_interval",
+    "uncalibrated",
     "worst_slices",
 ]

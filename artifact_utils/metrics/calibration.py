@@ -68,6 +68,11 @@ def scale_threshold(threshold: float, temperature: float) -> float:
     return float(expit(logit(threshold) / temperature))
 
 
+def uncalibrated(probabilities: npt.ArrayLike, temperature: float) -> npt.NDArray[np.float64]:
+    """The probabilities that a model would have given without its temperature, of any shape."""
+    return scale_logits(logit(np.asarray(probabilities, dtype=np.float64)), 1 / temperature)
+
+
 def reliability(probabilities: npt.ArrayLike, targets: npt.ArrayLike, *, n_bins: int = 10) -> pd.DataFrame:
     """Compare what was said with what came true, in bins of equal width.
 
@@ -116,3 +121,26 @@ def calibration_error(probabilities: npt.ArrayLike, targets: npt.ArrayLike, *, n
     if bins.empty:
         return None
     return float(np.average((bins["probability"] - bins["share"]).abs(), weights=bins["n"]))
+
+
+def measure_calibration(
+    probabilities: npt.ArrayLike, targets: npt.ArrayLike, temperature: float
+) -> dict[str, float | None]:
+    """What a temperature did for probabilities: the ``calibration`` of a ``metrics.json``.
+
+    Args:
+        probabilities: (N,) probability of an artifact, in [0, 1], calibrated with ``temperature``.
+        targets: (N,) 0 or 1.
+        temperature: above 0.
+
+    Returns:
+        ``temperature``, and the expected calibration error without it (``ece_before``) and with it (``ece``).
+
+    Raises:
+        ValueError: lengths that differ, targets other than 0 and 1, probabilities outside [0, 1] or NaN.
+    """
+    return {
+        "temperature": temperature,
+        "ece_before": calibration_error(uncalibrated(probabilities, temperature), targets),
+        "ece": calibration_error(probabilities, targets),
+    }

@@ -88,7 +88,11 @@ def evaluate(
 
 
 def format_table(metrics: dict[str, Any]) -> str:
-    """Lay out what ``evaluate`` returns as the text table that a training run ends with."""
+    """Lay out what ``evaluate`` returns as the text table that a training run ends with.
+
+    With what ``explain.grounded`` returns under ``grounded``, the share that is right and grounded stands beside the
+    accuracy.
+    """
     intervals = metrics["intervals"]
     by_class = intervals.get("classes", {})
     width = 22
@@ -98,9 +102,7 @@ def format_table(metrics: dict[str, Any]) -> str:
         cells = [_cell(row[metric], by_class.get(name, {}).get(metric)) for metric in PER_CLASS]
         lines.append(f"{name:<18}" + "".join(f"{cell:<{width}}" for cell in cells) + f"{row['support']}")
     lines.append("")
-    for name, title in SCALARS.items():
-        if name in metrics:  # runs of earlier versions have fewer
-            lines.append(f"{title:<26}{_cell(metrics[name], intervals.get(name))}")
+    lines += [f"{title:<26}{_cell(value, interval)}" for title, value, interval in scalars(metrics)]
     (tn, fp), (fn, tp) = metrics["confusion_matrix"]
     lines += [
         "",
@@ -109,7 +111,30 @@ def format_table(metrics: dict[str, Any]) -> str:
     ]
     if intervals:
         lines.append(f"[95% bootstrap interval, {intervals['n_bootstrap']} resamples of {intervals['resampled']}]")
+    ground = metrics.get("grounded")
+    if ground is not None and ground["with_mask"]:
+        lines.append(
+            f"right and grounded, of what was flagged: the peak of the {ground['method']} map lies in "
+            f"{ground['grounded']} of {ground['with_mask']} masks of found artifacts, the middle of the picture in "
+            f"{ground['centre_prior']}, a random point in {ground['random']:.0%}; its interval is Wilson's"
+        )
     return "\n".join(lines + [f"note: {note}" for note in metrics["notes"]])
+
+
+def scalars(metrics: dict[str, Any]) -> list[tuple[str, float | None, list[float] | None]]:
+    """Title, value and interval of each number of both classes together, of those that are known.
+
+    Args:
+        metrics: of ``evaluate``; the share that is right and grounded follows the accuracy where there are ``grounded``
+            ones in it. Runs of earlier versions have fewer numbers.
+    """
+    rows = [
+        (title, metrics[name], metrics["intervals"].get(name)) for name, title in SCALARS.items() if name in metrics
+    ]
+    ground = metrics.get("grounded")
+    if ground is not None and ground["share_right_and_grounded"] is not None:
+        rows.insert(1, ("right and grounded", ground["share_right_and_grounded"], ground["interval"]))
+    return rows
 
 
 def _point_estimates(scores: npt.NDArray[Any], labels: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
 from artifact_utils.images import load_image
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN
-from artifact_utils.metrics.evaluation import SCALARS
+from artifact_utils.metrics.evaluation import scalars
 from artifact_utils.plots.galleries import Panel, draw_galleries, plot_where
 from artifact_utils.plots.style import COLOURS, GREEN, GREY, house_style
 
@@ -57,7 +57,8 @@ def plot_metrics(metrics: dict[str, Any]) -> Figure:
     """Every number of an evaluation with its 95% interval, both classes and the whole.
 
     Args:
-        metrics: from ``metrics.evaluate``; what is undefined or has no interval is drawn without.
+        metrics: from ``metrics.evaluate``, and ``grounded`` from ``explain`` in it where masks are known; what is
+            undefined or has no interval is drawn without.
     """
     intervals = metrics["intervals"]
     by_class = intervals.get("classes", {})
@@ -66,7 +67,7 @@ def plot_metrics(metrics: dict[str, Any]) -> Figure:
         for name in reversed(CLASS_NAMES)
         for metric in ("precision", "recall", "f1")
     ]
-    rows += [(title, metrics[name], intervals.get(name)) for name, title in SCALARS.items() if name in metrics]
+    rows += scalars(metrics)
     colours = [COLOURS[CLASS_NAMES[ARTIFACT]]] * 3 + [COLOURS[CLASS_NAMES[CLEAN]]] * 3 + [GREY] * (len(rows) - 6)
     figure = Figure(figsize=(7.5, 4.0), layout="constrained")
     ax = figure.subplots()

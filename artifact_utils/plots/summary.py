@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
+from artifact_utils.metrics.evaluation import scalars
 from artifact_utils.plots.style import COLOURS, GREEN, GREY, house_style
 
 
@@ -65,16 +66,14 @@ def _numbers(ax: Axes, metrics: dict[str, Any], threshold: float, split: str) ->
     artifacts, intervals = metrics["classes"][CLASS_NAMES[ARTIFACT]], metrics["intervals"]
     of_artifacts = intervals.get("classes", {}).get(CLASS_NAMES[ARTIFACT], {})
     rows = [
-        ("accuracy", metrics["accuracy"], intervals.get("accuracy")),
-        ("macro F1", metrics["macro_f1"], intervals.get("macro_f1")),
-        ("ROC AUC", metrics["roc_auc"], intervals.get("roc_auc")),
+        *(row for row in scalars(metrics) if row[0] in ("accuracy", "right and grounded", "macro F1", "ROC AUC")),
         *((f"artifact {name}".replace("f1", "F1"), artifacts[name], of_artifacts.get(name))
           for name in ("precision", "recall", "f1")),
     ]  # fmt: skip
     ax.axis("off")
     ax.set_title(f"{split.capitalize()} set, {metrics['n']:,} pictures, {metrics['n_artifacts']:,} with an artifact")
     for place, (name, value, interval) in enumerate(rows):
-        y = 0.9 - 0.14 * place
+        y = 0.9 - 0.12 * place
         ax.text(0.0, y, name, transform=ax.transAxes)
         ax.text(0.5, y, "-" if value is None else f"{value:.3f}", transform=ax.transAxes, weight="bold")
         if interval is not None:
