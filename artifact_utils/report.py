@@ -1,7 +1,5 @@
 """A whole evaluation of a detector as files: numbers, tables, figures, and one HTML page that needs nothing else."""
 
-import base64
-import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +18,11 @@ from artifact_utils.images import load_image
 from artifact_utils.metrics import (
     ThresholdRule,
     by_slice,
-    calibration_error,
     choose_threshold,
     evaluate,
     format_table,
-    scale_threshold,
+    measure_calibration,
+    uncalibrated,
     worst_slices,
 )
 from artifact_utils.plots import (
@@ -40,6 +38,7 @@ from artifact_utils.plots import (
 )
 from artifact_utils.robustness import robustness
 from artifact_utils.synthesis import FAMILY_OF
+from artifact_utils.web_page import embedded, escape, web_page
 
 SLICES = ("family", "kind", "strength", "area", "group", "brightness", "size")
 """What answers are sliced by: of artifacts their family, kind, strength and share of the picture; of pictures the
@@ -86,11 +85,6 @@ def describe(predictions: pd.DataFrame, portraits: Sequence[Portrait]) -> pd.Dat
     return predictions.assign(strength=strength, **{name: extra[name] for name in columns})
 
 
-def uncalibrated(probabilities: Any, temperature: float) -> np.ndarray:
-    """The probabilities that a model would have given without its temperature."""
-    return np.array([scale_threshold(value, 1 / temperature) for value in np.asarray(probabilities)])
-
-
 def report(
     run: Path,
     data: Path,
@@ -129,12 +123,7 @@ def report(
     predictions = describe(detector.table(portraits, data), portraits)
     scores, targets = predictions["probability"], predictions["target"]
     metrics = evaluate(scores, targets, detector.threshold, groups=predictions["group"].to_numpy())
-    before = uncalibrated(scores, detector.info.temperature)
-    metrics["calibration"] = {
-        "temperature": detector.info.temperature,
-        "ece_before": calibration_error(before, targets),
-        "ece": calibration_error(scores, targets),
-    }
+    metrics["calibration"] = measure_calibration(scores, targets, detector.info.temperature)
     slices = by_slice(predictions, SLICES)
     metrics["worst_slices"] = worst_slices(slices)
     predictions["grounded"], metrics["grounded"] = grounded(detector, portraits, predictions)
@@ -143,7 +132,9 @@ def report(
         "confusion_matrix": plot_confusion_matrix(metrics["confusion_matrix"]),
         "curves": plot_roc_and_precision_recall(scores, targets, detector.threshold),
         "probabilities": plot_probabilities(scores, targets, detector.threshold),
-        "reliability": plot_reliability({"before": before, "after temperature scaling": scores}, targets),
+        "reliability": plot_reliability(
+            {"before": uncalibrated(scores, detector.info.temperature), "after temperature scaling": scores}, targets
+        ),
         "slices": plot_slices(slices),
     }
     tables = {"predictions": predictions, "slices": slices}
@@ -162,43 +153,25 @@ def report(
     for name, image in images.items():
         write_bytes(out / f"{name}.png", image)
     title = f"{detector.info.arch} on {data.name}/{split}"
-    write_bytes(out / "index.html", html_page(title, summary(metrics), images).encode())
+    parts = [f"<pre>{escape(summary(metrics))}</pre>"]
+    for name, image in images.items():
+        heading = name.replace("_", " ").capitalize()
+        parts.append(f"<h2>{heading}</h2>\n{embedded(image, heading, 'png')}")
+    write_bytes(out / "index.html", web_page(title, parts).encode())
     write_json(out / "metrics.json", metrics)  # last: its presence says that all is there
     return Report(out, metrics, predictions)
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """The numbers of a report as text, the share of detections that are right and grounded beside the accuracy."""
-    calibration, ground = metrics["calibration"], metrics["grounded"]
+    """The numbers of a report as text."""
+    calibration = metrics["calibration"]
     lines = [format_table(metrics), ""]
-    if ground["share_right_and_grounded"] is not None:
-        low, high = ground["interval"]
-        lines.append(
-            f"right and grounded: {ground['share_right_and_grounded']:.3f} [{low:.3f}, {high:.3f}] of what was flagged "
-            f"({ground['flagged']} flagged, {ground['right']} of them right; the {ground['method']} points at "
-            f"{ground['grounded']} of {ground['with_mask']} with a mask)"
-        )
     if calibration["ece"] is not None:
         lines.append(
             f"calibration error {calibration['ece']:.3f}, {calibration['ece_before']:.3f} without the temperature of "
             f"{calibration['temperature']:.3f}"
         )
     return "\n".join(lines + metrics["worst_slices"])
-
-
-def html_page(title: str, text: str, images: dict[str, bytes]) -> str:
-    """One page that holds its pictures (PNG) in itself."""
-    pictures = "\n".join(
-        f'<h2>{html.escape(name.replace("_", " ").capitalize())}</h2>\n<img alt="{html.escape(name)}" '
-        f'src="data:image/png;base64,{base64.b64encode(image).decode()}">'
-        for name, image in images.items()
-    )
-    style = "body{font-family:sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}img{max-width:100%}"
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{style}pre{{overflow:auto}}</style></head><body>\n<h1>{html.escape(title)}</h1>\n"
-        f"<pre>{html.escape(text)}</pre>\n{pictures}\n</body></html>\n"
-    )
 
 
 def _threshold_on_validation(run: Path, rule: str) -> float:

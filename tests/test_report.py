@@ -2,14 +2,13 @@ import json
 import shutil
 import sys
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.metrics.__main__ import main
-from artifact_utils.report import describe, report, uncalibrated
+from artifact_utils.report import describe, report
 
 
 @pytest.fixture
@@ -32,12 +31,14 @@ def command(monkeypatch, *arguments):
 def test_a_report_holds_everything(run, labelled, tmp_path, monkeypatch, capsys):
     out = tmp_path / "evaluation"
     assert command(monkeypatch, run, labelled, "--out", out, "--no-robust") == 0
-    assert "right and grounded" in capsys.readouterr().out or not pd.read_csv(out / "predictions.csv").predicted.any()
+    text = capsys.readouterr().out
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["n"] == 12
     assert set(metrics["calibration"]) == {"temperature", "ece_before", "ece"}
-    assert {"flagged", "right", "grounded", "share_right_and_grounded"} <= set(metrics["grounded"])
     predictions = pd.read_csv(out / "predictions.csv")
+    assert metrics["grounded"]["flagged"] == predictions["predicted"].sum()
+    assert metrics["grounded"]["grounded"] == (predictions["grounded"] == 1).sum()
+    assert ("right and grounded" in text) == (metrics["grounded"]["with_mask"] > 0)
     assert predictions.loc[predictions.target == 1, "family"].eq("objects").all()
     assert {"kind", "strength", "group", "brightness", "size", "area", "grounded"} <= set(predictions)
     assert set(pd.read_csv(out / "slices.csv")["slice"]) >= {"family", "kind", "group", "brightness", "size"}
@@ -82,8 +83,3 @@ def test_what_cannot_be_evaluated_is_named(run, dataset_folder, tmp_path, monkey
     assert command(monkeypatch, *(places.get(argument, argument) for argument in arguments)) == 2
     assert message in capsys.readouterr().err
     assert not (run / "evaluation").exists()
-
-
-def test_a_temperature_can_be_taken_back():
-    assert uncalibrated([0.0, 0.5, 0.9], 1.0) == pytest.approx([0.0, 0.5, 0.9])
-    assert uncalibrated([0.9], 0.5)[0] == pytest.approx(1 / (1 + np.exp(-np.log(9) / 2)))

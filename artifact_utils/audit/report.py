@@ -1,8 +1,6 @@
 """One HTML page that holds everything an audit found, pictures included: it can be mailed, and opened anywhere."""
 
-import base64
 import contextlib
-import html
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,12 +10,9 @@ from PIL import Image
 
 from artifact_utils.audit.findings import Findings
 from artifact_utils.images import ImageError, load_image
+from artifact_utils.web_page import embedded, escape, web_page
 
 _SIDE, _SHOWN = 160, 24  # pixels of a picture in the page, pictures of an issue
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse}td,th{border-bottom:1px solid #ddd;padding:.2rem .8rem;text-align:left}
-figure{display:inline-block;margin:.3rem;width:165px;vertical-align:top}figcaption{font-size:12px;overflow-wrap:anywhere}
-.pair{display:inline-block;border:1px solid #ddd;margin:.3rem}.warning{background:#fbe3d6;padding:.5rem 1rem}"""
 
 
 def write_page(folder: Path, findings: Findings) -> str:
@@ -27,10 +22,9 @@ def write_page(folder: Path, findings: Findings) -> str:
         folder: the pictures' folder; of its own path nothing but the last name is told.
         findings: from ``audit``.
     """
-    name = html.escape(_printable(folder.resolve().name))
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Audit of {name}</title><style>{_STYLE}</style>",
-        f"<h1>Audit of {name}</h1><p>{len(findings.table):,} pictures</p><h2>What to fix</h2>",
+        f"<p>{len(findings.table):,} pictures</p>",
+        "<h2>What to fix</h2>",
         _list(findings.to_fix()),
         "<h2>Balance</h2>",
         _table(findings.balance()),
@@ -46,7 +40,7 @@ def write_page(folder: Path, findings: Findings) -> str:
         "<h2>Suspicious labels</h2>",
         _labels(folder, findings),
     ]
-    return "\n".join(parts) + "\n</html>\n"
+    return web_page(f"Audit of {folder.resolve().name}", parts)
 
 
 def _issues(folder: Path, findings: Findings) -> Iterable[str]:
@@ -88,7 +82,7 @@ def _shortcuts(findings: Findings) -> Iterable[str]:
     if verdict is None:
         yield "<p>not looked for: too few pictures of two classes</p>"
         return
-    yield f"<p class={'warning' if verdict.found else 'fine'}>{html.escape(str(verdict))}</p>"
+    yield f"<p class={'warning' if verdict.found else 'fine'}>{escape(str(verdict))}</p>"
     yield _table(verdict.columns.head(8).round(3))
 
 
@@ -105,34 +99,28 @@ def _labels(folder: Path, findings: Findings) -> str:
 
 
 def _figure(folder: Path, path: str, caption: str) -> str:
-    text = html.escape(_printable(path))
     picture = ""
     with contextlib.suppress(ImageError):  # it may have gone since it was measured; its name is still told
-        picture = f'<img alt="{text}" src="data:image/jpeg;base64,{_embedded(folder / path)}">'
-    return f"<figure>{picture}<figcaption>{text}<br>{html.escape(_printable(caption))}</figcaption></figure>"
+        picture = embedded(_thumbnail(folder / path), path, "jpeg")
+    return f"<figure>{picture}<figcaption>{escape(path)}<br>{escape(caption)}</figcaption></figure>"
 
 
-def _embedded(path: Path) -> str:
+def _thumbnail(path: Path) -> bytes:
     image = load_image(path, min_side=_SIDE)
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
 
 
 def _list(lines: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{html.escape(_printable(line))}</li>" for line in lines) + "</ul>"
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
 def _table(frame: pd.DataFrame) -> str:
-    head = "".join(f"<th>{html.escape(str(column))}</th>" for column in frame.columns)
+    head = "".join(f"<th>{escape(str(column))}</th>" for column in frame.columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_printable(str(value)))}</td>" for value in row) + "</tr>"
+        "<tr>" + "".join(f"<td>{escape(str(value))}</td>" for value in row) + "</tr>"
         for row in frame.to_numpy(dtype=object).tolist()
     )
     return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _printable(text: str) -> str:
-    """A file's name may hold bytes that are no text."""
-    return text.encode("utf-8", "replace").decode()
