@@ -13,9 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 from artifact_utils import distributed
 from artifact_utils.config import TrainConfig, training_dtype
 from artifact_utils.datasets import Sample
+from artifact_utils.detector import Detector
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.mixing import mix, smooth
-from artifact_utils.models import BACKBONES, ArtifactClassifier, load_checkpoint
+from artifact_utils.models import BACKBONES, ArtifactClassifier
 from artifact_utils.optimisation import WeightAverage
 from artifact_utils.transforms import build_transforms
 
@@ -27,17 +28,16 @@ class Teacher:
     """A trained model that another one learns from."""
 
     def __init__(self, run: Path, device: torch.device) -> None:
-        self.model, self.info = load_checkpoint(run / "best.safetensors", device)
-        self.model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self.normalize = build_transforms(self.info.mean, self.info.std)
+        self.detector = Detector.load(run, device=str(device))
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Calibrated probabilities (B,) of uint8 pictures (B, 3, S, S), seen at the size of this model."""
-        size = (self.info.image_size,) * 2
+        info = self.detector.info
+        size = (info.image_size,) * 2
         if images.shape[2:] != size:
             images = F.interpolate(images.float(), size, mode="bilinear", antialias=True).round().to(torch.uint8)
-        return torch.sigmoid(self.model(self.normalize(images)) / self.info.temperature)
+        return torch.sigmoid(self.detector.run(images)[0] / info.temperature)
 
 
 class TrainingStep:

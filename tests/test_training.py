@@ -17,10 +17,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
+from artifact_utils.evaluation import calibrated
 from artifact_utils.metrics import calibration_error, scale_threshold
 from artifact_utils.models import BACKBONES, ModelInfo, load_checkpoint
 from artifact_utils.runs import RunError, TrainingInterrupted
-from artifact_utils.training import calibrated, report, train
+from artifact_utils.training import report, train
 
 ROOT = Path(__file__).parent.parent
 
