@@ -206,7 +206,7 @@ def point_at_made_artifacts(
     maps: dict[str, list[npt.NDArray[np.float32]]] = {method: [] for method in methods}
     masks = []
     for index in range(len(dataset)):
-        square, _, mask = dataset[index]
+        square, _, mask, _ = dataset[index]
         if detector.probabilities(square.unsqueeze(0))[0] >= detector.threshold:
             picture = square.permute(1, 2, 0).numpy()
             masks.append(mask[0].numpy() == 1)

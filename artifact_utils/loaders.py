@@ -29,7 +29,7 @@ from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT
 from artifact_utils.sampling import EpochSampler
 from artifact_utils.synthesis import FAMILIES, KINDS
-from artifact_utils.transforms import Augment, build_augmentation
+from artifact_utils.transforms import RECIPES, Augment, build_augmentation
 
 
 def split_by_group(
@@ -96,6 +96,7 @@ def build_loaders(
     eval_size: int | None = None,
     batch_size: int = 32,
     augment: Augment = "heavy",
+    augment_in_batches: bool = False,
     artifact_fraction: float | None = 0.5,
     synthetic_fraction: float = 0.0,
     paired: bool = False,
@@ -121,6 +122,7 @@ def build_loaders(
         eval_size: side of the validation and test pictures; by default ``image_size``.
         batch_size: of training, in each process; evaluation takes twice as many, it keeps no gradients.
         augment: of training only.
+        augment_in_batches: only draw it; the batches are left to ``augment_batch``, which a GPU does in no time.
         artifact_fraction, synthetic_fraction, paired: of the training draws, see ``EpochSampler``. Made artifacts are
             of the kinds that ``artifacts.csv`` names for the training pictures, of every kind where it names none. With
             a synthetic fraction of 1 no labelled artifact is needed: where a split has none, made ones stand in.
@@ -172,7 +174,9 @@ def build_loaders(
         name: ArtifactDataset(
             side,
             sizes[name],
-            build_augmentation(augment if name == "train" else "none"),
+            RECIPES[augment]
+            if name == "train" and augment_in_batches and augment != "none"
+            else build_augmentation(augment if name == "train" else "none"),
             squares=squares[sizes[name]],
             find_faces=synthetic_fraction > 0 if name == "train" else any(p.made is not None for p in side),
             kinds=_drawable(kinds),

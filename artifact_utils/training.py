@@ -238,6 +238,7 @@ def load_data(config: TrainConfig) -> Loaders:
         eval_size=_known(config.eval_size),
         batch_size=_known(config.batch_size),
         augment=config.augment,
+        augment_in_batches=config.device.startswith("cuda"),
         artifact_fraction=config.artifact_fraction,
         synthetic_fraction=config.synthetic_fraction,
         paired=config.paired,

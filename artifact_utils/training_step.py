@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from artifact_utils import distributed
+from artifact_utils.batch_augmentation import augment_batch
 from artifact_utils.config import TrainConfig, training_dtype
 from artifact_utils.datasets import Sample
 from artifact_utils.detector import Detector
@@ -76,8 +77,10 @@ class TrainingStep:
             The loss, on the device; reading it makes a GPU wait.
         """
         config, device = self.config, self.device
-        images = batch.image.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        targets, masks = (tensor.to(device, non_blocking=True) for tensor in batch[1:])  # (B,), (B, 1, S, S)
+        images, targets, masks = (tensor.to(device, non_blocking=True) for tensor in batch[:3])
+        if batch.change.numel():
+            images, masks = augment_batch(images, masks, batch.change)
+        images = images.contiguous(memory_format=torch.channels_last)
         if self.teachers:
             opinion = torch.stack([teacher(images) for teacher in self.teachers]).mean(dim=0)
             targets = targets.float().lerp(opinion, TEACHER_SHARE)

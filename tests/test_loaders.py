@@ -56,7 +56,7 @@ def test_a_validation_folder_is_used_as_it_is(own_copy):
 
 def test_batches(dataset_folder):
     loaders = build_loaders(dataset_folder, **LOADER)
-    images, targets, masks = next(iter(loaders.train))
+    images, targets, masks, _ = next(iter(loaders.train))
     assert images.shape == (8, 3, 32, 32)
     assert masks.shape == (8, 1, 32, 32)
     assert images.dtype == torch.uint8
