@@ -22,10 +22,11 @@ import numpy as np
 import PIL
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from artifact_utils.files import locked, write_bytes
 from artifact_utils.images import ImageError, decode_image, load_image, read_file
+from artifact_utils.progress import progress_bar
 from artifact_utils.transforms import to_square
 
 MEMORY_BYTES = 2 * 1024**3  # squares kept in memory where no folder can be written; a larger set is decoded every epoch
@@ -253,4 +254,4 @@ def _ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int | Non
 
 
 def _with_bar(items: Iterator[T], total: int, progress: str | None) -> Iterable[T]:
-    return items if progress is None else tqdm(items, progress, total, unit="img")
+    return progress_bar(items, progress, total=total, unit="img", shown=progress is not None)

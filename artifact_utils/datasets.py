@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from artifact_utils.batch_augmentation import encode_change
 from artifact_utils.cache import Squares, decode_squares
 from artifact_utils.faces import find_shares
 from artifact_utils.files import read_csv
@@ -19,6 +20,7 @@ from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
 from artifact_utils.losses import UNKNOWN
 from artifact_utils.synthesis import FACE_COLUMNS, Face, draw_kind, harmless_edit, inject
+from artifact_utils.transforms import Recipe, draw_change, jpeg_round_trip
 
 
 class DataError(ValueError):
@@ -151,12 +153,13 @@ class Sample(NamedTuple):
 
     ``image`` is (3, S, S) as the transform leaves it, ``target`` int64, 1 for artifact, ``mask`` uint8 (1, S, S): 1
     where the artifact is, 0 where none is, all ``losses.UNKNOWN`` for an artifact that somebody labelled without saying
-    where it is.
+    where it is. ``change`` is what ``augment_batch`` is still to do to it, empty where that is nothing.
     """
 
     image: Tensor
     target: Tensor
     mask: Tensor
+    change: Tensor = torch.empty(0)
 
 
 class ArtifactDataset(Dataset[Sample]):
@@ -167,7 +170,8 @@ class ArtifactDataset(Dataset[Sample]):
     Args:
         portraits: what ``list_portraits``, ``split_by_group`` or ``with_made_artifacts`` gave.
         image_size: side of the square tensors in pixels.
-        transform: of uint8 (3, image_size, image_size), and of a mask with it.
+        transform: of uint8 (3, image_size, image_size), and of a mask with it. A ``Recipe`` instead is only drawn from
+            here, for ``augment_batch``.
         squares: the pictures, decoded already; None decodes them now, into memory.
         find_faces: look for the face, once, where nobody said where it is: made artifacts then sit on it.
         kinds: of the artifacts that are made, by default all.
@@ -178,7 +182,7 @@ class ArtifactDataset(Dataset[Sample]):
         self,
         portraits: Sequence[Portrait],
         image_size: int,
-        transform: v2.Transform,
+        transform: v2.Transform | Recipe,
         *,
         squares: Squares | None = None,
         find_faces: bool = False,
@@ -233,8 +237,15 @@ class ArtifactDataset(Dataset[Sample]):
         return Face(*((float(x), float(y)) for x, y in points)) if len(points) else None
 
     def _sample(self, square: Tensor, target: Tensor, mask: Tensor | None) -> Sample:
-        if mask is not None:
-            image, moved = self.transform(tv_tensors.Image(square), tv_tensors.Mask(mask))
-            return Sample(image.as_subclass(Tensor), target, moved.as_subclass(Tensor))
         shape, value = (1, self.image_size, self.image_size), UNKNOWN if target == ARTIFACT else 0
-        return Sample(self.transform(square), target, torch.full(shape, value, dtype=torch.uint8))
+        plain_mask = torch.full(shape, value, dtype=torch.uint8) if mask is None else mask
+        if isinstance(self.transform, Recipe):
+            change = draw_change(self.transform, self.image_size)
+            if change.quality is not None:
+                pixels = jpeg_round_trip(square.permute(1, 2, 0).numpy(), change.quality)
+                square = torch.from_numpy(pixels).permute(2, 0, 1)
+            return Sample(square, target, plain_mask, encode_change(change, self.image_size))
+        if mask is None:
+            return Sample(self.transform(square), target, plain_mask)
+        image, moved = self.transform(tv_tensors.Image(square), tv_tensors.Mask(mask))
+        return Sample(image.as_subclass(Tensor), target, moved.as_subclass(Tensor))

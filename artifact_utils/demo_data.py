@@ -22,12 +22,12 @@ import numpy as np
 import tyro
 from joblib import Parallel, cpu_count, delayed
 from PIL import Image
-from tqdm.auto import tqdm
 
 from artifact_utils.files import read_csv, write_csv
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.organize import apply, plan
 from artifact_utils.portraits import Base, bases, cut_portrait, frame_portrait
+from artifact_utils.progress import progress_bar
 from artifact_utils.synthesis import FACE_COLUMNS, harmless_edit, inject
 
 DEFAULT_DATA = Path("dataset")
@@ -152,7 +152,7 @@ def build_demo_dataset(
     missing.sort(key=lambda task: (task.base.person, task.base.asset, task.split, task.index))
     make = Parallel(n_jobs=workers or cpu_count(), return_as="generator")  # processes: threads would share one core
     made = make(delayed(_make)(out, task, size, seed, suffix) for task in missing)
-    for row in tqdm(made, total=len(missing), desc="demo portraits", unit="img", disable=not missing):
+    for row in progress_bar(made, "demo portraits", total=len(missing), unit="img", shown=bool(missing)):
         if row:
             rows[row["file"]] = row
     names = [(f"{task.split}/{task.name(suffix)}", task) for task in tasks]

@@ -114,7 +114,7 @@ class Detector:
         image = load_image(source)
         square = to_square(image, self.info.image_size).unsqueeze(0)
         with torch.inference_mode():
-            _, places = self._run(square)
+            _, places = self.run(square)
         assert places is not None
         return unsquare(torch.sigmoid(places), image.size)
 
@@ -180,9 +180,13 @@ class Detector:
             (N,) float64 on the CPU: the calibrated probability of an artifact, in a precision that keeps the order of
             those that are nearly certain.
         """
-        return torch.sigmoid(self._run(squares)[0].cpu().double() / self.info.temperature)
+        return torch.sigmoid(self.run(squares)[0].cpu().double() / self.info.temperature)
 
-    def _run(self, squares: Tensor) -> tuple[Tensor, Tensor | None]:
+    def run(self, squares: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Raw logits (N,) of uint8 pictures (N, 3, S, S), and of the places in them (N, h, w) if it says where.
+
+        Both float32, on the device of the model.
+        """
         device = next(self.model.parameters()).device
         images = self.transform(squares.to(device)).contiguous(memory_format=torch.channels_last)
         dtype = amp_dtype(device)

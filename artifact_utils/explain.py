@@ -211,7 +211,7 @@ def point_at_made_artifacts(
     maps: dict[str, list[npt.NDArray[np.float32]]] = {method: [] for method in methods}
     masks = []
     for index in range(len(dataset)):
-        square, _, mask = dataset[index]
+        square, _, mask, _ = dataset[index]
         if detector.probabilities(square.unsqueeze(0))[0] >= detector.threshold:
             picture = square.permute(1, 2, 0).numpy()
             masks.append(mask[0].numpy() == 1)
@@ -240,7 +240,7 @@ def _picture_and_mask(
     dataset = ArtifactDataset([portrait], image_size, v2.Identity())
     for error in dataset.rejected:
         raise error
-    square, _, mask = dataset[0]
+    square, _, mask, _ = dataset[0]
     return square.permute(1, 2, 0).numpy(), mask[0].numpy() == 1
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from artifact_utils.contact_sheet import draw_contact_sheet
 from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
 from artifact_utils.files import FileError, move_file, read_csv, write_csv, write_json
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.optimisation import keep_freed_memory
+from artifact_utils.progress import progress_bar
 from artifact_utils.score_table import COLUMNS, Tally, refresh
 
 MOVED, MOVED_COLUMNS = "moved.csv", ("source", "destination")
@@ -104,7 +105,9 @@ def score_folder(config: FilterConfig) -> Summary:
     n_known = tally.n
     with (
         scores.open("a", newline="", encoding="utf-8", errors="surrogateescape") as table,
-        tqdm(detector.predict_files(new_files, batch_size=config.batch_size), "score", unit="img") as predictions,
+        progress_bar(
+            detector.predict_files(new_files, batch_size=config.batch_size), "score", unit="img"
+        ) as predictions,
     ):
         writer = csv.writer(table, lineterminator="\n")
         for file, outcome in predictions:
@@ -139,7 +142,7 @@ def move_flagged(config: FilterConfig) -> int:
     if paths:
         target.mkdir(parents=True, exist_ok=True)
         write_csv(target / MOVED, MOVED_COLUMNS, [(source, path.relative_to(target)) for path, source in paths.items()])
-    for source, destination in tqdm(pairs, "move", unit="img"):
+    for source, destination in progress_bar(pairs, "move", unit="img"):
         move_file(source, destination)
     return len(pairs)
 
@@ -156,7 +159,7 @@ def undo_move(config: FilterConfig) -> int:
         raise FilterError(f"no {target / MOVED}: nothing was moved there")
     moved = [(source, destination) for source, destination in pairs if destination.is_file()]
     blocked = [source for source, _ in moved if source.exists()]
-    for source, destination in tqdm([pair for pair in moved if pair[0] not in blocked], "put back", unit="img"):
+    for source, destination in progress_bar([pair for pair in moved if pair[0] not in blocked], "put back", unit="img"):
         move_file(destination, source)
     if blocked:
         raise FilterError(f"{blocked[0]} and {len(blocked) - 1} more exist again: theirs stay in {target}")

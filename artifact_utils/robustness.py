@@ -14,13 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from artifact_utils.datasets import Portrait
 from artifact_utils.detector import Detector
 from artifact_utils.faces import find_face
 from artifact_utils.images import load_image
 from artifact_utils.metrics import evaluate
+from artifact_utils.progress import progress_bar
 from artifact_utils.synthesis import harmless_edit
 from artifact_utils.transforms import to_square
 
@@ -127,7 +127,7 @@ def robustness(
     todo = [("none", np.nan)] + [(name, float(degree)) for name, degrees in asked.items() for degree in degrees]
     scores = np.empty((len(todo), len(portraits)))
     # disable=None: a bar in a terminal, silence in logs and notebooks
-    with tqdm(total=scores.size, desc="robustness", unit="img", disable=None) as bar:
+    with progress_bar(label="robustness", total=scores.size, unit="img", only_in_terminal=True) as bar:
         for start in range(0, len(portraits), batch_size):
             batch = range(start, min(start + batch_size, len(portraits)))
             pictures = [np.asarray(load_image(portraits[i].path)) for i in batch]

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from artifact_utils import distributed
 from artifact_utils.config import TrainConfig, resolve

@@ -12,9 +12,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from artifact_utils import distributed
 from artifact_utils.backbones import BACKBONES
-from artifact_utils.checkpoints import load_checkpoint
+from artifact_utils.batch_augmentation import augment_batch
 from artifact_utils.config import TrainConfig, training_dtype
 from artifact_utils.datasets import Sample
+from artifact_utils.detector import Detector
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.mixing import mix, smooth
 from artifact_utils.models import ArtifactClassifier
@@ -29,17 +30,16 @@ class Teacher:
     """A trained model that another one learns from."""
 
     def __init__(self, run: Path, device: torch.device) -> None:
-        self.model, self.info = load_checkpoint(run / "best.safetensors", device)
-        self.model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self.normalize = build_transforms(self.info.mean, self.info.std)
+        self.detector = Detector.load(run, device=str(device))
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Calibrated probabilities (B,) of uint8 pictures (B, 3, S, S), seen at the size of this model."""
-        size = (self.info.image_size,) * 2
+        info = self.detector.info
+        size = (info.image_size,) * 2
         if images.shape[2:] != size:
             images = F.interpolate(images.float(), size, mode="bilinear", antialias=True).round().to(torch.uint8)
-        return torch.sigmoid(self.model(self.normalize(images)) / self.info.temperature)
+        return torch.sigmoid(self.detector.run(images)[0] / info.temperature)
 
 
 class TrainingStep:
@@ -78,8 +78,10 @@ class TrainingStep:
             The loss, on the device; reading it makes a GPU wait.
         """
         config, device = self.config, self.device
-        images = batch.image.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        targets, masks = (tensor.to(device, non_blocking=True) for tensor in batch[1:])  # (B,), (B, 1, S, S)
+        images, targets, masks = (tensor.to(device, non_blocking=True) for tensor in batch[:3])
+        if batch.change.numel():
+            images, masks = augment_batch(images, masks, batch.change)
+        images = images.contiguous(memory_format=torch.channels_last)
         if self.teachers:
             opinion = torch.stack([teacher(images) for teacher in self.teachers]).mean(dim=0)
             targets = targets.float().lerp(opinion, TEACHER_SHARE)

@@ -147,8 +147,7 @@ def apply_change(change: Change, pixels: np.ndarray) -> np.ndarray:
     """Carry out a change: uint8 (S, S, 3) to a new array of the same shape."""
     pixels = _warp(pixels, change.matrix, cv2.INTER_LINEAR, PAD_COLOUR)
     if change.quality is not None:
-        _, coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, change.quality])
-        pixels = np.ascontiguousarray(np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1])
+        pixels = jpeg_round_trip(pixels, change.quality)
     for name, factor in change.colours:
         if name == "saturation":  # away from, or towards, the grey of the pixel
             pixels = cv2.transform(pixels, factor * np.eye(3) + (1 - factor) * np.array(GREY_WEIGHTS))
@@ -162,6 +161,12 @@ def apply_change(change: Change, pixels: np.ndarray) -> np.ndarray:
     if change.sigma is not None:
         pixels = cv2.GaussianBlur(pixels, (3, 3), change.sigma, borderType=cv2.BORDER_REFLECT_101)
     return pixels
+
+
+def jpeg_round_trip(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """What JPEG leaves of a picture at that quality: uint8 (S, S, 3) to a new array of the same shape."""
+    _, coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 def _warp(pixels: np.ndarray, matrix: np.ndarray, interpolation: int, fill: Any) -> np.ndarray:

@@ -38,8 +38,8 @@ def test_a_missing_folder_and_an_empty_class_are_named(own_copy):
 def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(dataset_folder):
     dataset = ArtifactDataset(list_portraits(dataset_folder, "train"), 32, build_transforms(HALF, HALF))
     before = dataset.squares.pixels.clone()
-    clean, target, mask = dataset[Draw(0, 5)]
-    made, made_target, made_mask = dataset[Draw(0, 5, inject=True)]
+    clean, target, mask, _ = dataset[Draw(0, 5)]
+    made, made_target, made_mask, _ = dataset[Draw(0, 5, inject=True)]
     assert (target, made_target) == (0, 1)
     assert not torch.equal(clean, made)
     assert not mask.any()

@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
-from tqdm import tqdm
 
 from artifact_utils.audit.measuring import COLUMNS, measure, outline
 from artifact_utils.files import write_bytes
 from artifact_utils.images import IMAGE_SUFFIXES
+from artifact_utils.progress import progress_bar
 
 PART_ROWS = 1000  # measured between two saves: what a kill can cost
 _AHEAD = 64  # pictures a worker pool is ahead of whoever takes the rows
@@ -114,8 +114,7 @@ def _in_order(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decode_image has a limit of its own
-            # disable=None: a bar in a terminal, silence in logs and notebooks
-            for path in tqdm(paths, desc="audit", unit="img", disable=None):
+            for path in progress_bar(paths, "audit", unit="img", only_in_terminal=True):
                 pending.append(pool.submit(work, path))
                 if len(pending) == _AHEAD:
                     yield pending.popleft().result()

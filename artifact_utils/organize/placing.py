@@ -5,8 +5,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from artifact_utils.files import (
     file_digest,
     locked,
@@ -28,6 +26,7 @@ from artifact_utils.organize.manifest import (
     write_manifest,
 )
 from artifact_utils.organize.planning import Plan
+from artifact_utils.progress import progress_bar
 
 
 def apply(plan: Plan) -> None:
@@ -48,7 +47,7 @@ def apply(plan: Plan) -> None:
         remove_parts([output, *folders, *_folders_of(plan.found)])
         write_manifest(output, plan.entries)
         write_csv(output / REJECTED, ("source", "reason"), plan.rejected)
-        for entry in tqdm(plan.todo, "placing", disable=None):
+        for entry in progress_bar(plan.todo, "placing", only_in_terminal=True):
             place(Path(entry.source), output / entry.path, entry.sha256, plan.mode)
         sync_folders(folders)
         if plan.mode == "move":
@@ -78,7 +77,7 @@ def undo(output: Path | str) -> list[str]:
         entries = read_manifest(output)
         remove_parts([output, *folders, *_folders_of(entries)])
         kept = []
-        for entry in tqdm(entries, "putting back", disable=None):
+        for entry in progress_bar(entries, "putting back", only_in_terminal=True):
             source, placed = Path(entry.source), output / entry.path
             if file_digest(source) == entry.sha256:
                 continue

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from artifact_utils.files import PART, Mode, file_digest, read_csv, real_path
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, decode_image, read_file
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, LabelError, parse_label
 from artifact_utils.organize.manifest import Entry, OrganizeError, class_folders, read_manifest
+from artifact_utils.progress import progress_bar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -166,4 +165,4 @@ def _scan(
 def _parallel(function: Callable[[T], R], items: Sequence[T], description: str) -> list[R]:
     """Map over threads: reading, hashing and decoding all release the interpreter lock."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return list(tqdm(pool.map(function, items), description, total=len(items), disable=None))
+        return list(progress_bar(pool.map(function, items), description, total=len(items), only_in_terminal=True))

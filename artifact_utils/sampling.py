@@ -1,0 +1,91 @@
+"""Which pictures an epoch shows, in which order: the classes balanced, the same for the same seed."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from artifact_utils.datasets import Draw
+from artifact_utils.labels import ARTIFACT
+
+
+class EpochSampler(Sampler[Draw]):
+    """The draws of one epoch, a pure function of the seed and the epoch: an interrupted epoch can be gone on with.
+
+    Args:
+        targets: (N,) class numbers.
+        artifact_fraction: share of artifacts among the draws; the rare class is repeated, each time with another
+            augmentation, and the common one drawn without repetition. None: every picture once.
+        synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures.
+        paired: each made artifact comes right after the clean picture that it was made of.
+        seed: of the order, the augmentations and the artifacts that are made.
+        batch_size: the draws come to a multiple of this, if it is given; the rest of the epoch is left out, since batch
+            norm cannot learn from a last batch of one.
+        part: with several processes, which of them this is and how many they are: all draw the same epoch, and each
+            takes its stretch of every ``batch_size`` draws.
+    """
+
+    def __init__(
+        self,
+        targets: np.ndarray,
+        *,
+        artifact_fraction: float | None = 0.5,
+        synthetic_fraction: float = 0.0,
+        paired: bool = False,
+        seed: int = 0,
+        batch_size: int = 1,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
+        if artifact_fraction is not None and not 0.0 < artifact_fraction < 1.0:
+            raise ValueError(f"artifact fraction {artifact_fraction} is out of range: choose one in (0, 1), or None")
+        if not 0.0 <= synthetic_fraction <= 1.0:
+            raise ValueError(f"synthetic fraction {synthetic_fraction} is out of range: choose one in [0, 1]")
+        if artifact_fraction is not None and synthetic_fraction < 1.0 and len(np.unique(targets)) < 2:
+            raise ValueError("cannot balance one class: the targets hold only the other")
+        self.targets, self.seed = np.asarray(targets), seed
+        self.artifact_fraction, self.synthetic_fraction = artifact_fraction, synthetic_fraction
+        self.paired, self.batch_size, self.part = paired, batch_size, part
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch, and how many of its draws are already done, by all processes together."""
+        self.epoch, self.start = epoch, start
+
+    def __len__(self) -> int:
+        return (len(self.targets) - self.start) // self.batch_size * self.batch_size // self.part[1]
+
+    def __iter__(self) -> Iterator[Draw]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        draws = self._choose(rng)
+        seeds = rng.integers(2**63, size=len(draws))
+        number, n_parts = self.part
+        share = self.batch_size // n_parts
+        for first in range(self.start, len(draws) - self.batch_size + 1, self.batch_size):
+            for place in range(first + number * share, first + (number + 1) * share):
+                index, injected = draws[place]
+                yield Draw(int(index), int(seeds[place]), bool(injected))
+
+    def _choose(self, rng: np.random.Generator) -> np.ndarray:
+        """The pictures of the epoch in order, and which of them are given an artifact: (N, 2)."""
+        n = len(self.targets)
+        if self.artifact_fraction is None:
+            return np.column_stack([rng.permutation(n), np.zeros(n, dtype=int)])
+        n_artifacts = round(n * self.artifact_fraction)
+        n_made = round(n_artifacts * self.synthetic_fraction)
+        artifacts, clean = np.flatnonzero(self.targets == ARTIFACT), np.flatnonzero(self.targets != ARTIFACT)
+        blocks = [[(index, False)] for index in _cycle(artifacts, n_artifacts - n_made, rng)]
+        if self.paired:
+            bases = _cycle(clean, max(n - n_artifacts, n_made), rng)
+            blocks += [[(index, False), (index, True)] for index in bases[:n_made]]
+            blocks += [[(index, False)] for index in bases[n_made:]]
+        else:
+            blocks += [[(index, False)] for index in _cycle(clean, n - n_artifacts, rng)]
+            blocks += [[(index, True)] for index in _cycle(clean, n_made, rng)]
+        return np.array([draw for place in rng.permutation(len(blocks)) for draw in blocks[place]])[:n]
+
+
+def _cycle(indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n of them in shuffled rounds, so that none is drawn twice more often than another."""
+    if n == 0:
+        return indices[:0]
+    return np.concatenate([rng.permutation(indices) for _ in range(-(-n // len(indices)))])[:n]
