@@ -29,6 +29,7 @@ class ModelInfo:
     arch: str
     image_size: int
     threshold: float
+    also_at: tuple[int, ...] = ()
     locates: bool = False
     pooled: bool = True
     temperature: float = 1.0
@@ -83,7 +84,9 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
         raise CheckpointError(f"{path} is not a safetensors file ({error}): train again or copy it anew") from error
     info = _parse_info(path, text)
     try:
-        model = ArtifactClassifier(info.arch, info.image_size, locates=info.locates, pooled=info.pooled)
+        model = ArtifactClassifier(
+            info.arch, info.image_size, also_at=info.also_at, locates=info.locates, pooled=info.pooled
+        )
         model.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} does not hold a whole {info.arch} at {info.image_size} px: {error}") from error
@@ -95,15 +98,17 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
 def _parse_info(path: Path, text: str | None) -> ModelInfo:
     try:
         fields = json.loads(text or "")
-        info = ModelInfo(**(fields | {"class_names": tuple(fields["class_names"])}))
+        lists = {"class_names": tuple(fields["class_names"]), "also_at": tuple(fields.get("also_at", ()))}
+        info = ModelInfo(**(fields | lists))
         known = info.arch in BACKBONES and info.class_names == CLASS_NAMES
-        sizes = isinstance(info.image_size, int) and 32 <= info.image_size <= 1024
+        sides = (info.image_size, *info.also_at)
+        sizes = len(sides) <= 8 and all(isinstance(side, int) and 32 <= side <= 1024 for side in sides)
         parts = isinstance(info.locates, bool) and isinstance(info.pooled, bool)
         numbers = math.isfinite(info.threshold) and math.isfinite(info.temperature) and info.temperature > 0
         if not (known and sizes and parts and numbers and isinstance(info.metrics, dict)):
             raise ValueError(
-                f"arch={info.arch!r}, image_size={info.image_size!r}, threshold={info.threshold!r}, "
-                f"temperature={info.temperature!r}"
+                f"arch={info.arch!r}, image_size={info.image_size!r}, also_at={info.also_at!r}, "
+                f"threshold={info.threshold!r}, temperature={info.temperature!r}"
             )
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} was not written by this project, or its header is damaged: {error}") from error

@@ -53,6 +53,9 @@ class TrainConfig:
     """Side of the square input in evaluation and use; where --image-size is given, by default that. A network that was
     trained on zoomed and shifted pictures sees a little more in ones a fifth larger, and takes longer
     (arXiv 1906.06423)."""
+    also_at: tuple[int, ...] = ()
+    """Sides at which the same pictures are looked at again in use, the answers averaged (multi-scale testing): faults
+    are of all sizes. Each takes its own time."""
     epochs: int | None = None
     """Passes over the training set. 0 evaluates the untrained model."""
     batch_size: int | None = None
@@ -196,6 +199,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
         config = replace(config, eval_size=config.image_size)
     if arch == "vit_b_16" and config.eval_size != config.image_size:
         raise ConfigError(f"--eval-size {config.eval_size}: vit_b_16 reads one size only, {config.image_size} here")
+    if config.also_at and (arch == "vit_b_16" or not all(32 <= side <= 1024 for side in config.also_at)):
+        raise ConfigError(f"--also-at {config.also_at}: choose 32 to 1024 pixels, and nothing for vit_b_16")
     if config.pooled is None:
         config = replace(config, pooled=arch == "vgg19" or not config.locates)
     if not config.pooled and not config.locates:

@@ -94,7 +94,7 @@ def class_activation_maps(
     layer = model.backbone.get_submodule(BACKBONES[model.arch].explained)
     reshape = _tokens_to_map if model.arch == "vit_b_16" else None
     was_training = model.training
-    with _only_input_gradients(model), _CAMS[method](model, [layer], reshape_transform=reshape) as cam:
+    with _as_explained(model), _CAMS[method](model, [layer], reshape_transform=reshape) as cam:
         inputs = images.detach().clone().requires_grad_(True)
         heat = cam(inputs, targets=[_artifact] * len(images))
     model.train(was_training)
@@ -112,16 +112,18 @@ def _tokens_to_map(tokens: Tensor) -> Tensor:
 
 
 @contextmanager
-def _only_input_gradients(model: nn.Module) -> Iterator[None]:
-    """No gradients of parameters: they take time and memory, and where a backbone is frozen there are none."""
-    needed = {parameter: parameter.requires_grad for parameter in model.parameters()}
+def _as_explained(model: ArtifactClassifier) -> Iterator[None]:
+    """No gradients of parameters, which take time and memory, and of a frozen backbone are none; one size only."""
+    needed, also_at = {parameter: parameter.requires_grad for parameter in model.parameters()}, model.also_at
     model.requires_grad_(False)
+    model.also_at = ()
     try:
         with torch.enable_grad():
             yield
     finally:
         for parameter, value in needed.items():
             parameter.requires_grad_(value)
+        model.also_at = also_at
 
 
 def peak(heat: npt.NDArray[Any]) -> tuple[int, int]:

@@ -55,19 +55,31 @@ class ArtifactClassifier(nn.Module):
         arch: a name in ``BACKBONES``.
         image_size: side of the square input in pixels.
         locates: whether it has a locator.
+        also_at: sides of smaller or larger copies of the picture that are looked at, too, in use but not in training;
+            the answers are averaged (multi-scale testing).
         pooled: whether it has the head. The locator is better alone: the head learns how artifacts are made on the spot
             rather than what they are.
 
     Raises:
-        ValueError: neither a locator nor a head.
+        ValueError: neither a locator nor a head, or other sizes for ViT-B/16, which reads one only.
     """
 
-    def __init__(self, arch: str, image_size: int, *, locates: bool = False, pooled: bool = True) -> None:
+    def __init__(
+        self,
+        arch: str,
+        image_size: int,
+        *,
+        also_at: tuple[int, ...] = (),
+        locates: bool = False,
+        pooled: bool = True,
+    ) -> None:
         super().__init__()
+        if also_at and arch == "vit_b_16":
+            raise ValueError(f"vit_b_16 reads pictures of one size only, {image_size} here")
         if not locates and not pooled:
             raise ValueError("a model without a locator needs the head on the averaged features")
         backbone = BACKBONES[arch]
-        self.arch, self.image_size = arch, image_size
+        self.arch, self.image_size, self.also_at = arch, image_size, also_at
         self.backbone = backbone.build(image_size)
         self.head: nn.Module | None = None
         if pooled:
@@ -80,6 +92,22 @@ class ArtifactClassifier(nn.Module):
 
     def locate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Raw logits (N,) of pictures (N, 3, H, W), and of the places in them (N, h, w) if there is a locator."""
+        logits, places = self._look(images)
+        if self.training or not self.also_at:
+            return logits, places
+        answers = [(logits, places)]
+        for side in self.also_at:
+            answers.append(self._look(F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)))
+        mean = torch.stack([logits for logits, _ in answers]).mean(dim=0)
+        drawn = [fmap.unsqueeze(1) for _, fmap in answers if fmap is not None]
+        if not drawn:
+            return mean, None
+        grid = max(fmap.shape[2:] for fmap in drawn)
+        maps = [F.interpolate(fmap, size=grid, mode="bilinear") for fmap in drawn]
+        return mean, torch.cat(maps, dim=1).mean(dim=1)
+
+    def _look(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """``locate`` at the size that the pictures have."""
         maps, features = BACKBONES[self.arch].run(self.backbone, images)
         logits = images.new_zeros(len(images)) if self.head is None else self.head(features).squeeze(1)
         if self.locator is None:
@@ -158,6 +186,7 @@ def build_model(
     *,
     weights: Weights = "imagenet",
     image_size: int = 224,
+    also_at: tuple[int, ...] = (),
     locates: bool = False,
     pooled: bool = True,
 ) -> ArtifactClassifier:
@@ -167,6 +196,7 @@ def build_model(
         arch: a name in ``BACKBONES``.
         weights: "imagenet" for pretrained weights (an error where they cannot be had), "none" for a random start.
         image_size: side of the square input in pixels.
+        also_at: other sides at which it looks at a picture again in use.
         locates, pooled: whether it says where the artifact is, and whether it looks at the average as well.
 
     Raises:
@@ -180,7 +210,7 @@ def build_model(
     if not 32 <= image_size <= 1024:
         raise ValueError(f"image size {image_size} is out of range: choose 32 to 1024 pixels")
     state = pretrained_state(arch) if weights == "imagenet" else None
-    model = ArtifactClassifier(arch, image_size, locates=locates, pooled=pooled)
+    model = ArtifactClassifier(arch, image_size, also_at=also_at, locates=locates, pooled=pooled)
     if state is not None:
         _load_backbone(model, state)
     return model

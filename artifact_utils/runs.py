@@ -116,7 +116,8 @@ def stored_config(run: Path, asked: TrainConfig) -> TrainConfig:
         values = {name: value for name, value in stored.items() if name in known}
         folders = {name: Path(values[name]) for name in ("data", "cache") if values.get(name) is not None}
         teachers = tuple(Path(name) for name in values.get("teachers", ()))
-        config = TrainConfig(**(values | folders | {"out": run, "teachers": teachers}))
+        also_at = tuple(values.get("also_at", ()))
+        config = TrainConfig(**(values | folders | {"out": run, "teachers": teachers, "also_at": also_at}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"cannot continue {run}: {file} cannot be read ({error})") from error
     asked_for = {name: getattr(asked, name) for name, f in known.items() if getattr(asked, name) != f.default}

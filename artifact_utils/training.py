@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -79,8 +79,9 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     torch.manual_seed(config.seed)
     weights: Weights = "none" if has_state(run) else config.weights  # what is continued brings its own
     size, pooled = _known(config.eval_size), _known(config.pooled)
-    model = build_model(config.arch, weights=weights, image_size=size, locates=config.locates, pooled=pooled)
-    info = ModelInfo(config.arch, size, threshold=0.5, locates=config.locates, pooled=pooled)
+    parts: dict[str, Any] = {"also_at": config.also_at, "locates": config.locates, "pooled": pooled}
+    model = build_model(config.arch, weights=weights, image_size=size, **parts)
+    info = ModelInfo(config.arch, size, threshold=0.5, **parts)
     model.freeze(_known(config.frozen))
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = distributed.share_statistics(model)

@@ -89,6 +89,10 @@ def rewrite(path, state=None, header=None):
         {"surprise": 1},
         {"locates": 2},
         {"class_names": [1]},
+        {"also_at": [10**9]},
+        {"also_at": ["64"]},
+        {"also_at": [64] * 100},
+        {"also_at": 64},
     ],
 )
 def test_a_hostile_header_is_refused(checkpoint, header):

@@ -75,6 +75,14 @@ def test_the_map_points_at_what_the_logit_comes_from(corner_detector, method):
     assert 46 <= columns[1] <= 57
 
 
+def test_gradients_are_of_one_size_and_the_others_stay(corner_detector):
+    images = torch.rand(1, 3, 64, 64)
+    alone = class_activation_maps(corner_detector, images)
+    corner_detector.also_at = (32,)
+    assert (class_activation_maps(corner_detector, images) == alone).all()
+    assert corner_detector.also_at == (32,)
+
+
 def test_one_call_explains_any_detector_at_the_size_of_the_picture(run, portrait):
     detector = Detector.load(run, device="cpu")
     before = detector.predict(portrait)

@@ -85,8 +85,34 @@ def test_fused_batch_norms_give_the_same_answers():
         ({"arch": "resnet18", "weights": "mine"}, "unknown weights 'mine'"),
         ({"arch": "resnet18", "image_size": 8}, "image size 8 is out of range"),
         ({"arch": "vit_b_16", "weights": "none", "image_size": 100}, "multiple of 16, not 100"),
+        ({"arch": "vit_b_16", "weights": "none", "image_size": 64, "also_at": (32,)}, "one size only, 64"),
     ],
 )
 def test_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_model(**arguments)
+
+
+def test_a_picture_looked_at_in_two_sizes_has_the_mean_answer():
+    torch.manual_seed(0)
+    model = build_model("efficientnet_lite0", weights="none", image_size=96, also_at=(64,), locates=True, pooled=False)
+    images = torch.rand(2, 3, 96, 96)
+    smaller = torch.nn.functional.interpolate(images, size=(64, 64), mode="bilinear", antialias=True)
+    with torch.inference_mode():
+        logits, places = model.eval().locate(images)
+        model.also_at = ()
+        alone, alone_places = model.locate(images)
+        small, _ = model.locate(smaller)
+    torch.testing.assert_close(logits, (alone + small) / 2)
+    assert places.shape == alone_places.shape
+    assert not torch.equal(places, alone_places)
+
+
+def test_training_looks_once():
+    model = build_model("efficientnet_lite0", weights="none", image_size=96, also_at=(64,), locates=True).train()
+    sides = []
+    stem = model.backbone.get_submodule("_conv_stem")
+    stem.register_forward_hook(lambda _, inputs, __: sides.append(inputs[0].shape[-1]))
+    model(torch.rand(2, 3, 96, 96))
+    model.eval()(torch.rand(2, 3, 96, 96))
+    assert sides == [96, 96, 64]

@@ -332,10 +332,12 @@ def test_the_script_reports_bad_input_in_a_line_and_exits_with_two(config, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_evaluation_may_look_at_larger_pictures(config):
-    run = train(replace(config, epochs=1, eval_size=64))
+@pytest.mark.parametrize("also_at", [(), (48,)])
+def test_evaluation_may_look_at_larger_pictures_and_more_than_once(config, also_at):
+    run = train(replace(config, epochs=1, eval_size=64, also_at=also_at))
     _, info = load_checkpoint(run / "best.safetensors")
-    assert info.image_size == 64
+    assert (info.image_size, info.also_at) == (64, also_at)
+    assert train(TrainConfig(data=config.data, out=run, resume=True, device="cpu")) == run
     predictions = pd.read_csv(run / "predictions.csv")
     detector = Detector.load(run, device="cpu")
     table = detector.table(list_portraits(config.data, "test"), config.data)
@@ -349,3 +351,5 @@ def test_the_size_of_evaluation_is_that_of_training_unless_somebody_says():
     assert resolve(TrainConfig(arch="efficientnet_lite0", eval_size=224, device="cpu")).eval_size == 224
     with pytest.raises(ConfigError, match="vit_b_16 reads one size only, 224"):
         resolve(TrainConfig(arch="vit_b_16", eval_size=256, device="cpu"))
+    with pytest.raises(ConfigError, match="--also-at"):
+        resolve(TrainConfig(arch="efficientnet_lite0", also_at=(16,), device="cpu"))
