@@ -9,15 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from artifact_utils.audit.lookalikes import FRAMES, candidates, compare
+from artifact_utils.audit.alignment import compare
+from artifact_utils.audit.lookalikes import candidates
 from artifact_utils.audit.measuring import THUMBNAIL_SIDE
 from artifact_utils.audit.scanning import outlines
 
-MIN_SIMILARITY = 0.987
+MIN_SIMILARITY = 0.975
 """Near-duplicates agree at least this well in three quarters of the frame; see ``find_duplicates``."""
 
 _AT_ONCE = 256  # pairs compared between two looks at what is already known to belong together
-_MAX_MISSES = 3  # candidates of a picture that turn out to be none before the others, less alike still, are let go
+_MAX_MISSES = 8  # candidates of a picture that turn out to be none before the others, less alike still, are let go
 
 
 def find_duplicates(
@@ -27,7 +28,8 @@ def find_duplicates(
 
     A near-duplicate may be mirrored, turned by quarters, cropped to 80% of the sides, resized, saved as JPEG 40, of
     other colours or with a text over it. ``benchmarks/audit.py`` says how surely each of these is found, and that
-    different expressions of one person before one wall are told apart. Groups are connected components: a chain of
+    different expressions of one person before one wall are told apart. Of more than some 25,000 pictures crops are
+    looked for less thoroughly, see ``lookalikes``. Groups are connected components: a chain of
     pairs is one group, so members at its ends may differ by more.
 
     Args:
@@ -139,8 +141,8 @@ def _pairs(rows: pd.DataFrame, min_similarity: float, *, across_splits: bool = F
 
 def _compare(thumbnails: Sequence[bytes], pair: list[int]) -> float:
     shape = THUMBNAIL_SIDE, THUMBNAIL_SIDE
-    one, other = (np.frombuffer(thumbnails[i], np.uint8).reshape(shape).astype(np.float32) for i in pair[:2])
-    return compare(one, other, FRAMES[pair[2]], pair[3])
+    one, other = (np.frombuffer(thumbnails[i], np.uint8).reshape(shape).astype(np.float32) for i in pair)
+    return compare(one, other)
 
 
 class _Union:

@@ -1,12 +1,12 @@
 import io
-import time
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from artifact_utils.audit import find_duplicates, find_leaks, near_duplicate_groups, scan
+from artifact_utils.audit import find_duplicates, find_leaks, lookalikes, near_duplicate_groups, scan
+from artifact_utils.audit.alignment import compare
+from artifact_utils.audit.duplicates import MIN_SIMILARITY
 from artifact_utils.audit.lookalikes import candidates
 
 
@@ -145,14 +145,40 @@ def test_an_empty_table_has_none(tmp_path):
     assert list(candidates([], 64)) == list(candidates([bytes(4096)], 64)) == []
 
 
-def test_many_pictures_are_compared_in_lists():
+def thumbnails_of_noise(n):
     rng = np.random.default_rng(0)
-    thumbnails = [
+    return [
         np.asarray(Image.fromarray(row).resize((64, 64), Image.Resampling.BICUBIC)).tobytes()
-        for row in rng.integers(0, 256, (600, 12, 12), dtype=np.uint8)
+        for row in rng.integers(0, 256, (n, 12, 12), dtype=np.uint8)
     ]
+
+
+def test_many_pictures_are_compared_in_lists(monkeypatch):
+    monkeypatch.setattr(lookalikes, "_MAX_COSINES", 0)  # as few lists as among 100,000
+    monkeypatch.setattr(lookalikes, "_MAX_FOUND", 50)
+    thumbnails = thumbnails_of_noise(600)
+    picture = Image.frombytes("L", (64, 64), thumbnails[17])
     thumbnails[540] = thumbnails[17]
-    start = time.process_time()  # what other programs take does not count
-    pairs = pd.DataFrame(candidates(thumbnails, 64)[:, :2].tolist())
-    assert time.process_time() - start < 20  # about 1 s on an idle core
-    assert {(17, 540), (540, 17)} <= set(pairs.itertuples(index=False, name=None))
+    thumbnails[300] = picture.transpose(Image.Transpose.ROTATE_90).tobytes()
+    pairs = candidates(thumbnails, 64)
+    assert {(17, 540), (540, 17), (17, 300), (300, 540)} <= set(map(tuple, pairs.tolist()))
+    assert np.bincount(pairs[:, 0]).max() <= lookalikes.N_CANDIDATES
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+
+
+def grey(image):
+    return np.asarray(image.convert("L").resize((64, 64), Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_copies_agree_however_they_were_turned_and_cropped(change):
+    for seed in range(4):
+        assert compare(grey(change(picture(seed))), grey(picture(seed))) > MIN_SIMILARITY
+
+
+def test_a_head_held_otherwise_is_another_picture():
+    """Rotated by a few degrees, as no copy is, but poses are."""
+    for seed in range(4):
+        wide = picture(seed, (320, 320))
+        straight, tilted = (wide.rotate(angle, Image.Resampling.BICUBIC).crop((40, 40, 280, 280)) for angle in (0, 5))
+        assert compare(grey(straight), grey(tilted)) < MIN_SIMILARITY

@@ -1,0 +1,120 @@
+"""Whether two pictures are the same but for turning, cropping, encoding, colours and text.
+
+Pictures of one person in one studio agree in the large; copies agree everywhere but under what was laid over them, and
+to a fraction of a pixel. A copy that was cropped is shifted and scaled, never rotated by a few degrees or sheared, so
+alignment may not do that either: it is what would bring two poses of one head to agree.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+MIN_DETAIL = 0.6
+"""Correlation of the fine details from which on two pictures are aligned at all."""
+
+_SCALES = (1.0, 0.95, 0.9, 0.85, 0.8)  # sides of a crop that are tried
+_COARSE = 32  # pixels of a side at which turn and place of a crop are looked for
+_SURE = 0.99
+_STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
+_SMOOTHING = 3  # pixels
+_WINDOW = 11 / 64  # side of a neighbourhood, of the side of the thumbnail
+_CLIP = 3.0  # in medians of the magnitude of the details: edges of letters must not outweigh all the rest
+_NOISE = 4.0  # variance in grey levels that means nothing: flat neighbourhoods agree
+
+
+def compare(one: Array, other: Array) -> float:
+    """How well a picture agrees with a crop of another, once turned and aligned, in [0, 1].
+
+    Local correlations of the grey levels (as in SSIM, Wang et al. 2004, without its luminance term) over windows of a
+    sixth of the side; three quarters of the frame agree at least this well. So a text may lie over a part of it, and a
+    change of brightness or contrast does not matter. 0 where the fine details do not correlate.
+
+    Turn, place and scale of the crop are looked for among all turns and five scales where the details of half-size
+    copies correlate best, and then refined (ECC, Evangelidis and Psarakis 2008).
+
+    Args:
+        one: the picture, float32 (S, S) grey levels, S at least 32.
+        other: the picture that it may be a crop of, the same.
+    """
+    detail, way, matrix = _place(one, other)
+    if detail < MIN_DETAIL:
+        return 0.0
+    target = turn_back(one, way)
+    uncropped, cropped = _agreement(target, other), _agreement(target, _warp(other, matrix))
+    if max(uncropped, cropped) > _SURE:
+        return max(uncropped, cropped)
+    everywhere = np.full(target.shape, 255, np.uint8)
+    try:
+        _, found = cv2.findTransformECC(target, other, matrix.copy(), cv2.MOTION_AFFINE, _STEPS, everywhere, _SMOOTHING)
+    except cv2.error:  # it found no way to align them
+        return max(uncropped, cropped)
+    return max(
+        uncropped, cropped, _agreement(target, _warp(other, _unrotated(np.asarray(found, np.float32), len(one))))
+    )
+
+
+def turn_back(picture: Array, way: int) -> Array:
+    """Undo a turn: 0 nothing, 1 mirrored, 2 upside down, 3 both; 4 to 7 the same, and then transposed."""
+    if way >= 4:
+        picture = picture.T
+    return np.ascontiguousarray(picture[:: -1 if way & 2 else 1, :: -1 if way & 1 else 1])
+
+
+def _place(one: Array, other: Array) -> tuple[float, int, Array]:
+    """How well the details correlate where they do best, how ``one`` is turned there, and the crop of ``other``."""
+    side = len(one)
+    field = _details(_resized(other, _COARSE))
+    best = -1.0, 0, 1.0, (0, 0)
+    for scale in _SCALES:
+        size = round(scale * _COARSE)
+        template = _details(_resized(one, size))
+        for way in range(8):
+            match = cv2.matchTemplate(field, turn_back(template, way), cv2.TM_CCOEFF_NORMED)
+            _, value, _, corner = cv2.minMaxLoc(match)
+            if value > best[0]:
+                best = value, way, size / _COARSE, (corner[0], corner[1])
+    value, way, scale, (x, y) = best
+    shift = side / _COARSE * np.array([x, y]) + scale / 2 - 0.5  # pixels are squares, their middles at integers
+    return value, way, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
+
+
+def _unrotated(matrix: Array, side: int) -> Array:
+    """The same without rotation and shear; the middle of the picture stays where it is."""
+    middle = (side - 1) / 2
+    (a, b, x), (c, d, y) = matrix
+    return np.array([[a, 0, x + b * middle], [0, d, y + c * middle]], np.float32)
+
+
+def _warp(picture: Array, matrix: Array) -> Array:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
+
+
+def _resized(picture: Array, side: int) -> Array:
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _details(picture: Array) -> Array:
+    """What is neither noise nor light and shade, its edges clipped."""
+    smooth = cv2.GaussianBlur(picture, (0, 0), 1.0)
+    detail = smooth - cv2.GaussianBlur(smooth, (0, 0), 3)
+    most = _CLIP * float(np.median(np.abs(detail)))
+    return np.clip(detail, -most, most)
+
+
+def _agreement(one: Array, other: Array) -> float:
+    margin = len(one) // 32
+    one, other = (
+        np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.float32)[margin:-margin, margin:-margin]
+        for picture in (one, other)
+    )
+    window = (max(3, round(_WINDOW * len(one))),) * 2
+    mean, other_mean = cv2.blur(one, window), cv2.blur(other, window)
+    variance = cv2.blur(one * one, window) - mean * mean
+    other_variance = cv2.blur(other * other, window) - other_mean * other_mean
+    covariance = cv2.blur(one * other, window) - mean * other_mean
+    local = (covariance + _NOISE) / np.sqrt((variance + _NOISE) * (other_variance + _NOISE))
+    return float(np.clip(np.quantile(local, 0.25), 0, 1))
