@@ -51,7 +51,8 @@ def scan(
         - ``sharpness`` (variance of the Laplacian of the grey levels 0..255), ``edges`` (deviation of the edge
           strengths at 64 px) and ``histogram_spread`` (deviation of the counts of grey levels there), ``entropy``
           (bits, of the colour histogram);
-        - ``sha256``; the perceptual hashes ``phash`` and ``dhash`` of imagehash, 16 hex digits each;
+        - ``sha256``; the perceptual hashes ``phash`` and ``dhash`` of imagehash, 16 hex digits each, ``dhash`` of the
+          32 x 32 pixels that ``phash`` is taken from;
           ``turned_phashes``: the pHashes of the picture mirrored, upside down, turned by 180 degrees, and of these four
           turned by a quarter and mirrored, separated by blanks; ``thumbnail``: grey, 64 x 64 pixels, in rows.
 

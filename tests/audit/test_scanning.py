@@ -164,6 +164,7 @@ def test_hashes_are_those_of_imagehash_for_every_turn(tmp_path):
     image = picture(3, (200, 200))
     row = scan(save(image, tmp_path / "a.png").parent).iloc[0]
     assert row["phash"] == str(imagehash.phash(image.convert("L")))
+    assert imagehash.hex_to_hash(row["dhash"]) - imagehash.dhash(image) <= 2
     way = Image.Transpose
     turns = [way.FLIP_LEFT_RIGHT, way.FLIP_TOP_BOTTOM, way.ROTATE_180, way.TRANSPOSE]
     for text, turn in zip(row["turned_phashes"].split(), turns, strict=False):
