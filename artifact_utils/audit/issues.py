@@ -1,7 +1,8 @@
 """What is wrong with single pictures: a score in [0, 1] and a flag an issue, read off the table of ``scan``.
 
 As in CleanVision a score of 1 is fine and 0 as bad as can be, a picture is flagged where its score is below the
-threshold, and the thresholds of the issues it has, too, are the same.
+threshold, and the thresholds of the issues it has, too, are the same. Only ``grayscale`` is not: there CleanVision
+goes by the mode of the file alone, and so misses grey pictures saved as colour, which are flagged here.
 """
 
 import numpy as np
@@ -24,6 +25,7 @@ THRESHOLDS = {
 
 _EDGES, _SPREAD, _MIN_SPREAD = 100.0, 100.0, 0.18  # scales at which scores of blur saturate, and what counts as none
 _ENTROPY = 10.0  # bits
+_BLACK = 1 / 255  # brightness that nothing is darker than
 _IQR = 3.0  # sizes further than this from the quartiles, in distances between the quartiles, are odd
 
 
@@ -35,7 +37,8 @@ def find_issues(table: pd.DataFrame, duplicates: pd.DataFrame | None = None) -> 
     - ``low_information``: entropy of the colours, a tenth of the bits.
     - ``odd_size``: how far the root of the area lies from the middle of the set's, whose quartiles give the scale.
     - ``odd_aspect``: short side / long side.
-    - ``grayscale``: largest difference of the channels (99th percentile), so that grey saved as colour is found too.
+    - ``grayscale``: largest difference of the channels over the brightness (99th percentiles both), so that grey saved
+      as colour is found too, and colours in the dark are not taken for grey.
     - ``unreadable``, ``wrong_suffix`` (the name says another format), ``exact_duplicate``: 0 or 1;
       ``near_duplicate``: 1 minus the similarity to the closest member of its group, 1 where it is in none.
 
@@ -57,7 +60,7 @@ def find_issues(table: pd.DataFrame, duplicates: pd.DataFrame | None = None) -> 
         "low_information": (table["entropy"] / _ENTROPY).clip(upper=1),
         "odd_size": _size_score((table["width"].astype(float) * table["height"].astype(float)) ** 0.5),
         "odd_aspect": aspect.where(aspect <= 1, 1 / aspect),
-        "grayscale": table["colour_gap"],
+        "grayscale": (table["colour_gap"] / table["brightness_p99"].clip(lower=_BLACK)).clip(upper=1),
     }
     if duplicates is not None:
         near = duplicates.drop_duplicates("path").set_index("path")

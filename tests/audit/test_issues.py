@@ -51,5 +51,17 @@ def test_scores_lie_between_0_and_1_and_decide_the_flags(folder):
     assert np.isnan(broken["dark_score"])
 
 
+def test_grey_is_what_has_no_colours_for_its_brightness(tmp_path):
+    colours = np.random.default_rng(1).integers(60, 160, (6, 6, 3), dtype=np.uint8)
+    picture = Image.fromarray(colours).resize((96, 96), Image.Resampling.BICUBIC)
+    picture.point(lambda level: level * 0.15).save(tmp_path / "dark.png")
+    picture.convert("L").save(tmp_path / "grey.png")
+    picture.convert("L").convert("RGB").save(tmp_path / "grey as colour.jpg", quality=60)
+    Image.new("RGB", (96, 96)).save(tmp_path / "black.png")
+    picture.save(tmp_path / "picture.png")
+    issues = find_issues(scan(tmp_path)).set_index("path")
+    assert issues.index[issues["is_grayscale"]].tolist() == ["black.png", "grey as colour.jpg", "grey.png"]
+
+
 def test_an_empty_table_has_no_issues(tmp_path):
     assert find_issues(scan(tmp_path)).empty
