@@ -57,13 +57,12 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
     askers //= closest.shape[1]
     for number in range(len(centres)):
         members = order[bounds[number] : bounds[number + 1]]
-        pictures, firsts = np.unique(members // len(FRAMES), return_index=True)
         listed = crops[members].astype(np.float32).T / SCALE
         here = askers[ask_bounds[number] : ask_bounds[number + 1]]
         for start in range(0, len(here) if len(members) else 0, _ASKERS):
             some = here[start : start + _ASKERS]
-            cosines = np.maximum.reduceat(waves.queries[some].astype(np.float32) @ listed, firsts, axis=1)
-            found.append(_best(cosines, waves.asking[some], pictures))
+            cosines = np.asarray(waves.queries[some].astype(np.float32) @ listed, np.float32)
+            found.append(_best(cosines, waves.asking[some], members // len(FRAMES)))
         if sum(len(values) for _, _, values in found) > _MAX_FOUND:
             found = [_ranked(found, len(thumbnails))]
     left, right, _ = _ranked(found, len(thumbnails))
@@ -125,15 +124,22 @@ def _same_half(halves: npt.NDArray[np.int8]) -> Found:
 
 
 def _best(cosines: Array, asking: npt.NDArray[np.int32], pictures: npt.NDArray[np.int32]) -> Found:
-    """Of the cosines (A, P) of pictures that ask with pictures in a list those that are high, the best few for each."""
-    itself = np.searchsorted(pictures, asking)
-    listed = np.flatnonzero(pictures[np.minimum(itself, len(pictures) - 1)] == asking)
-    cosines[listed, itself[listed]] = -1
-    high = cosines >= MIN_CANDIDATE
-    for many in np.flatnonzero(np.count_nonzero(high, axis=1) > N_CANDIDATES):
-        high[many] &= cosines[many] >= np.partition(cosines[many], -N_CANDIDATES)[-N_CANDIDATES]
-    row, place = np.nonzero(high)
-    return asking[row], pictures[place].astype(np.int32), cosines[row, place]
+    """The highest of the cosines (A, M) of pictures that ask with crops in a list, a few for each.
+
+    Args:
+        cosines: one row for each of ``asking``.
+        asking: (A,) numbers of pictures.
+        pictures: (M,) what the crops are of, ascending.
+    """
+    row, place = np.divmod(np.flatnonzero(cosines >= MIN_CANDIDATE), cosines.shape[1])
+    others = asking[row] != pictures[place]
+    row, place = row[others], place[others]
+    first = np.flatnonzero((np.diff(row, prepend=-1) != 0) | (np.diff(pictures[place], prepend=-1) != 0))
+    value = np.maximum.reduceat(cosines[row, place], first) if len(first) else np.zeros(0, np.float32)
+    row, picture = row[first], pictures[place[first]]
+    order = np.lexsort((-value, row))
+    order = order[np.arange(len(order)) - np.searchsorted(row, row[order]) < N_CANDIDATES]
+    return asking[row[order]], picture[order], value[order]
 
 
 def _joined(found: Sequence[Found]) -> Found:

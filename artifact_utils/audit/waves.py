@@ -34,7 +34,7 @@ SCALE = 127
 SLOW = np.flatnonzero((np.indices((_WAVES, _WAVES)) < 4).all(axis=0).ravel()[1:])
 """Which of the numbers belong to the slowest waves, which a frame that is a little off changes least."""
 
-_BLOCK = 2048  # pictures described at once
+_BLOCK = 256  # pictures described at once: what a cache holds
 _AMBIGUOUS = 0.15  # a frequency this weak may have the other sign in a crop
 _WEIGHTS = np.hypot(*np.indices((_WAVES, _WAVES))).astype(np.float32).ravel()  # pictures have ever less of finer waves
 _TRANSPOSED = np.arange(_WAVES**2).reshape(_WAVES, _WAVES).T.ravel()[1:] - 1
