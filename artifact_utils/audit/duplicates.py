@@ -14,11 +14,10 @@ from artifact_utils.audit.lookalikes import candidates
 from artifact_utils.audit.measuring import THUMBNAIL_SIDE
 from artifact_utils.audit.scanning import outlines
 
-MIN_SIMILARITY = 0.975
+MIN_SIMILARITY = 0.987
 """Near-duplicates agree at least this well in three quarters of the frame; see ``find_duplicates``."""
 
 _AT_ONCE = 256  # pairs compared between two looks at what is already known to belong together
-_MAX_MISSES = 8  # candidates of a picture that turn out to be none before the others, less alike still, are let go
 
 
 def find_duplicates(
@@ -122,19 +121,15 @@ def _pairs(rows: pd.DataFrame, min_similarity: float, *, across_splits: bool = F
     if across_splits:
         split = rows["split"].to_numpy()[distinct]
         todo = todo[split[todo[:, 0]] != split[todo[:, 1]]]
-    misses = np.zeros(len(thumbnails), np.int64)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(todo), _AT_ONCE):
             block = todo[start : start + _AT_ONCE]
-            block = block[misses[block[:, 0]] < _MAX_MISSES]
             part = [pair for pair in block.tolist() if not known.joined(pair, distinct)]
             for pair, similarity in zip(part, pool.map(lambda pair: _compare(thumbnails, pair), part), strict=True):
                 if similarity >= min_similarity:
                     i, j = int(distinct[pair[0]]), int(distinct[pair[1]])
                     found.append((i, j, similarity))
                     known.join(i, j)
-                else:
-                    misses[pair[0]] += 1
     left, right, similarities = zip(*found, strict=True) if found else ((), (), ())
     return np.array(left, np.int64), np.array(right, np.int64), np.array(similarities, np.float64)
 

@@ -19,7 +19,7 @@ MIN_CANDIDATE = 0.87
 """Cosine from which on two descriptors are looked at closer; crops of 80% keep 0.91 in 99 of 100 cases."""
 MIN_SAME_HALF = 0.99
 """Cosine from which on one half of two pictures passes for the same."""
-N_CANDIDATES = 16  # closest pictures looked at, each
+N_CANDIDATES = 32  # closest pictures looked at, each
 
 _PER_LIST, _MAX_LISTS = 3000, 1024
 _MAX_PROBES, _MIN_PROBES, _MAX_COSINES = 8, 2, 2e9
@@ -42,7 +42,7 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
         side: of a thumbnail in pixels.
 
     Returns:
-        (M, 2): the picture and the one that it may be a crop of, at most 16 for each picture.
+        (M, 2): the picture and the one that it may be a crop of, at most 32 for each picture.
     """
     if len(thumbnails) < 2:
         return np.zeros((0, 2), np.int64)
