@@ -157,16 +157,21 @@ def cropped_at_random(thumbnail: bytes, rng: np.random.Generator) -> bytes:
     return crop.resize((64, 64), Image.Resampling.BICUBIC).tobytes()
 
 
-def compare_many(n: int) -> None:
-    """Time and memory for ``n`` made-up pictures, and how many of the turned and cropped ones among them are found."""
-    rng = np.random.default_rng(0)
+def made_up(n: int, rng: np.random.Generator) -> list[bytes]:
+    """Thumbnails of 64 x 64 pixels that have, like photographs, ever less of ever finer waves."""
     coarse = rng.normal(size=(n, 8, 8)).cumsum(axis=1).cumsum(axis=2)
     coarse -= coarse.min(axis=(1, 2), keepdims=True)
     coarse *= 255 / coarse.max(axis=(1, 2), keepdims=True)
-    thumbnails = [
+    return [
         np.asarray(Image.fromarray(row).resize((64, 64), Image.Resampling.BICUBIC)).tobytes()
         for row in coarse.astype(np.uint8)
     ]
+
+
+def compare_many(n: int) -> None:
+    """Time and memory for ``n`` made-up pictures, and how many of the turned and cropped ones among them are found."""
+    rng = np.random.default_rng(0)
+    thumbnails = made_up(n, rng)
     planted = n // 100
     turned, crops = n // 4 + np.arange(planted), n // 2 + np.arange(planted)
     for i in range(planted):

@@ -25,7 +25,7 @@ _PER_LIST, _MAX_LISTS = 3000, 1024
 _MAX_PROBES, _MIN_PROBES, _MAX_COSINES = 8, 2, 2e9
 _ASSIGNED = 8192  # descriptors sorted into lists at once
 _ASKERS = 256  # compared with a list at once: what a cache holds
-_MAX_FOUND = 4_000_000  # pairs kept before all but the best are dropped
+_MAX_FOUND = 1_500_000  # new pairs kept before all but the best are dropped
 
 Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Array]
 """Pictures, others that they may be copies of, and cosines."""
@@ -63,7 +63,7 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
             some = here[start : start + _ASKERS]
             cosines = np.asarray(waves.queries[some].astype(np.float32) @ listed, np.float32)
             found.append(_best(cosines, waves.asking[some], members // len(FRAMES)))
-        if sum(len(values) for _, _, values in found) > _MAX_FOUND:
+        if sum(len(values) for _, _, values in found[1:]) > _MAX_FOUND:
             found = [_ranked(found, len(thumbnails))]
     left, right, _ = _ranked(found, len(thumbnails))
     return np.stack([left, right], axis=1).astype(np.int64)
