@@ -111,7 +111,7 @@ class TrainConfig:
     """Whether a head on the averaged features has a say beside the map that says where. By default only VGG-19's, which
     is part of its recipe: alone, the map is the better judge."""
     augment: Augment = "heavy"
-    """Augmentation of the training pictures."""
+    """Augmentation of the training pictures, on a GPU where there is one."""
     validation_fraction: float = 0.2
     """Share of the training people held out to choose the epoch and the threshold, if there is no val/ folder."""
     threshold_for: str = "macro_f1"

@@ -58,7 +58,7 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
         if loader is None:
             continue
         logits, targets = predict(model, loader)
-        if split == "validation":
+        if split == "validation" and info.temperature == 1.0:  # else a run that was killed at its end has done it
             info = calibrated(info, logits, targets)
         probabilities = scale_logits(logits, info.temperature)
         portraits = pictures[split] = loader.dataset.portraits  # type: ignore[attr-defined]
@@ -99,5 +99,5 @@ def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch
 def calibrated(info: ModelInfo, logits: Tensor, targets: Tensor) -> ModelInfo:
     """``info`` with the temperature that fits a validation set, and the threshold that gives the same answers."""
     temperature = fit_temperature(logits, targets)
-    raw_threshold = scale_threshold(info.threshold, 1 / info.temperature)  # a run killed at its end was calibrated once
+    raw_threshold = scale_threshold(info.threshold, 1 / info.temperature)
     return replace(info, temperature=temperature, threshold=scale_threshold(raw_threshold, temperature))

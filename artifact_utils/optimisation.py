@@ -98,8 +98,9 @@ class WeightAverage:
         decay = min(self.decay, (1 + self.n_steps) / (10 + self.n_steps))
         averages, weights = zip(*self._smooth, strict=True)
         torch._foreach_lerp_(averages, weights, 1 - decay)
-        for average, count in self._counts:
-            average.copy_(count)
+        if self._counts:
+            averages, counts = zip(*self._counts, strict=True)
+            torch._foreach_copy_(averages, counts)
 
     def state_dict(self) -> dict[str, Any]:
         return {"model": self.model.state_dict(), "n_steps": self.n_steps}

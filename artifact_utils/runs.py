@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from artifact_utils import distributed
 from artifact_utils.config import TrainConfig, resolve
-from artifact_utils.files import write_bytes, write_csv
+from artifact_utils.files import PART, write_bytes, write_csv
 
 STATES = ("last.pt", "previous.pt")
 """Files that a run can be continued from, the newest first."""
@@ -71,7 +71,7 @@ def open_run(config: TrainConfig) -> tuple[TrainConfig, Path]:
         return stored_config(run, config), run
     config = resolve(config)
     run = config.out or free_folder(Path("runs"), config.arch)
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if run.exists() and (not run.is_dir() or any(file.name != PART for file in run.iterdir())):  # a kill may leave it
         raise RunError(f"{run} is already in use: continue it with --resume --out {run}, or choose another --out")
     check_writable(run)
     return replace(config, out=run), run

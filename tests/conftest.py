@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file
 
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
+from artifact_utils.config import TrainConfig
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.models import build_model
 
@@ -66,3 +68,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_copy(dataset_folder: Path, tmp_path: Path) -> Path:
     """A data set that a test may change."""
     return shutil.copytree(dataset_folder, tmp_path / "dataset")
+
+
+@pytest.fixture
+def config(dataset_folder: Path, tmp_path: Path) -> TrainConfig:
+    """A run of seconds: small pictures, random weights, no worker processes."""
+    return TrainConfig(
+        data=dataset_folder, out=tmp_path / "run", arch="efficientnet_lite0", weights="none", image_size=32,
+        epochs=3, batch_size=8, device="cpu", workers=0, augment="light",
+    )  # fmt: skip
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "best.safetensors")

@@ -1,6 +1,8 @@
 """Two processes against one, on the CPU; each start of torchrun takes seconds, so one script checks several things."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +105,24 @@ def test_a_run_of_two_processes_is_that_of_one_with_twice_the_batch(dataset_fold
     predictions = [pd.read_csv(folder / "predictions.csv") for folder in (one, tmp_path / "both")]
     assert predictions[1].path.tolist() == predictions[0].path.tolist()
     assert predictions[1].probability.to_numpy() == pytest.approx(predictions[0].probability.to_numpy(), abs=1e-5)
+
+
+def test_metrics_of_an_uneven_number_of_pictures_are_exactly_those_of_one_process(own_copy, tmp_path):
+    shutil.copytree(own_copy / "test", own_copy / "val")
+    for _ in range(5):
+        next((own_copy / "val" / "no_artifacts").glob("*.png")).unlink()
+    next((own_copy / "test" / "no_artifacts").glob("*.png")).unlink()  # 7 and 11 are left, in batches of 4
+    options = ("--arch", "efficientnet_lite0", "--image-size", 32, "--batch-size", 2, "--epochs", 0, "--device", "cpu")
+    for name, n_parts in (("one", 1), ("both", 2)):
+        command = [ROOT / "model_training.py", "--data", own_copy, "--out", name, "--workers", 0, *options]
+        process = run(command, tmp_path, n_parts=n_parts)
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output
+    one, both = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "both"))
+    assert (one["validation"]["n"], one["test"]["n"]) == (7, 11)
+    assert both == one
+    for name in ("validation.csv", "predictions.csv"):
+        assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])

@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -11,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from conftest import weights_of
 from PIL import Image
-from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from artifact_utils.backbones import BACKBONES
@@ -22,19 +23,10 @@ from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation import calibrated
 from artifact_utils.metrics import calibration_error, format_table, scale_threshold
-from artifact_utils.runs import RunError, TrainingInterrupted
+from artifact_utils.runs import RunError
 from artifact_utils.training import report, train
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def config(dataset_folder, tmp_path):
-    """A run of seconds: small pictures, random weights, no worker processes."""
-    return TrainConfig(
-        data=dataset_folder, out=tmp_path / "run", arch="efficientnet_lite0", weights="none", image_size=32,
-        epochs=3, batch_size=8, device="cpu", workers=0, augment="light",
-    )  # fmt: skip
 
 
 def test_a_picture_that_lies_on_both_sides_of_a_split_is_shown(config, own_copy, capsys):
@@ -45,10 +37,6 @@ def test_a_picture_that_lies_on_both_sides_of_a_split_is_shown(config, own_copy,
     assert "train/no_artifacts/image_00006_0.png" in said
     assert "test/no_artifacts/again_0.png" in said
     assert (run / "leaks.png").exists()
-
-
-def weights_of(run):
-    return load_file(run / "best.safetensors")
 
 
 def test_a_run_is_a_folder_with_everything_in_it(config):
@@ -147,83 +135,15 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(config, tmp
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
-class Killed(BaseException):
-    """Nobody catches it, like kill -9."""
-
-
-def assert_same_state(one, other):
-    """Bitwise, through all that a state holds: weights, average, optimiser, schedule, random states, progress."""
-    assert type(one) is type(other)
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for name in one.keys() - {"seconds"}:
-            assert_same_state(one[name], other[name])
-    elif isinstance(one, list | tuple):
-        for a, b in zip(one, other, strict=True):
-            assert_same_state(a, b)
-    else:
-        assert one == other
-
-
-def state_of(run):
-    return torch.load(run / "last.pt", weights_only=True)
-
-
-EVERYTHING = {"ema": 0.9, "accumulate": 2, "mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
-
-
-def test_resuming_after_a_kill_equals_running_through(config, tmp_path):
-    config = replace(config, epochs=4, **EVERYTHING)
-    straight = train(config)
-
-    def kill(row):
-        if row["epoch"] == 2:
-            raise Killed
-
-    killed = replace(config, out=tmp_path / "killed")
-    with pytest.raises(Killed):
-        train(killed, on_epoch_end=kill)
-    resumed = train(TrainConfig(out=killed.out, resume=True, device="cpu", workers=0))
-    assert_same_state(state_of(straight), state_of(resumed))
-    before, after = weights_of(straight), weights_of(resumed)
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    histories = [pd.read_csv(run / "history.csv").drop(columns="seconds") for run in (straight, resumed)]
-    pd.testing.assert_frame_equal(*histories)
-
-
-@pytest.mark.parametrize("damage", ["cut", "flipped"])
-def test_a_damaged_state_is_passed_over_for_the_one_before(config, capsys, damage):
-    straight = train(replace(config, epochs=2))
-    expected = state_of(straight)
-    (straight / "metrics.json").unlink()
-    data = bytearray((straight / "last.pt").read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    (straight / "last.pt").write_bytes(data if damage == "flipped" else data[:1000])
-    train(TrainConfig(out=straight, resume=True, device="cpu", workers=0))
-    assert "last.pt cannot be read" in (text := capsys.readouterr().out) and "going on from previous.pt" in text
-    assert_same_state(expected, state_of(straight))
-
-
-def test_ctrl_c_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config, tmp_path, monkeypatch):
-    straight = train(config)
-    interrupted = replace(config, out=tmp_path / "interrupted")
-    steps = []
-
-    def interrupt_in_step_six(optimizer, *args, **kwargs):
-        steps.append(None)
-        if len(steps) == 6:
-            os.kill(os.getpid(), signal.SIGINT)
-        return original(optimizer, *args, **kwargs)
-
-    original = torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", interrupt_in_step_six)
-    with pytest.raises(TrainingInterrupted, match=r"stopped in epoch 2 of 3.*\n.*--resume --out .*interrupted"):
-        train(interrupted)
-    resumed = train(TrainConfig(out=interrupted.out, resume=True, device="cpu", workers=0))
-    before, after = weights_of(straight), weights_of(resumed)
-    assert all(torch.equal(before[name], after[name]) for name in before)
+def test_a_compiled_run_stores_what_any_run_loads(config, tmp_path, monkeypatch):
+    plain = train(replace(config, epochs=1))
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))  # quicker
+    compiled = train(replace(config, epochs=1, compile=True, out=tmp_path / "compiled"))
+    expected, stored = weights_of(plain), weights_of(compiled)
+    assert stored.keys() == expected.keys()  # no _orig_mod.
+    assert all(torch.allclose(stored[name], expected[name], atol=1e-4) for name in expected)
+    state = torch.load(compiled / "last.pt", weights_only=True)["state"]["model"]
+    assert state.keys() == expected.keys()
 
 
 def test_early_stopping(config):
@@ -248,20 +168,6 @@ def test_a_run_that_cannot_start_leaves_nothing_behind(config):
     with pytest.raises(DataError):
         train(replace(config, data=Path("nowhere")))
     assert not config.out.exists()
-
-
-def test_continuing_with_another_config_is_refused(config):
-    train(replace(config, epochs=1))
-    with pytest.raises(RunError, match=r"was started with lr=.*leave --lr out"):
-        train(TrainConfig(out=config.out, resume=True, lr=0.5))
-
-
-def test_without_any_good_state_the_run_cannot_go_on(config):
-    train(replace(config, epochs=1))
-    (config.out / "metrics.json").unlink()
-    (config.out / "last.pt").write_bytes(b"not a state")
-    with pytest.raises(RunError, match=r"last.pt cannot be read"):
-        train(TrainConfig(out=config.out, resume=True, device="cpu", workers=0))
 
 
 def test_presets_cover_every_backbone_and_fill_what_is_left_open():
