@@ -24,7 +24,7 @@ from scipy import stats
 from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.files import write_bytes, write_json
 from artifact_utils.metrics import by_slice
-from artifact_utils.runs import OF_THE_MACHINE
+from artifact_utils.runs import OF_THE_MACHINE, STATES
 from artifact_utils.synthesis import FAMILY_OF
 from artifact_utils.training import train
 
@@ -65,6 +65,8 @@ def compare(folder: Path, variants: Mapping[str, TrainConfig], *, seeds: Sequenc
                 continue
             if (run / "config.json").exists() or not _take_over(seeded, run):
                 train(replace(seeded, out=run, resume=(run / "config.json").exists()))
+            for state in STATES:  # a finished run is not continued, and those of large networks fill a disk
+                (run / state).unlink(missing_ok=True)
     table = summarise(folder)
     return table.loc[[name for name in variants if name in table.index]]
 

@@ -74,6 +74,7 @@ def test_a_comparison_trains_what_is_missing_and_keeps_the_rest(dataset_folder, 
     assert table.index.tolist() == ["base", "slow"]
     assert table["seeds"].tolist() == [2, 2]
     assert "test" not in json.loads((tmp_path / "base-0" / "metrics.json").read_text())
+    assert not list(tmp_path.glob("*/*.pt"))
     trained = []
     monkeypatch.setattr("artifact_utils.experiments.train", lambda config: trained.append(config.out.name))
     compare(tmp_path, variants, seeds=(0, 1, 2))
