@@ -63,8 +63,9 @@ def compare(folder: Path, variants: Mapping[str, TrainConfig], *, seeds: Sequenc
             run, seeded = folder / f"{name}-{seed}", replace(config, seed=seed)
             if (run / "metrics.json").exists():
                 continue
-            if (run / "config.json").exists() or not _take_over(seeded, run):
-                train(replace(seeded, out=run, resume=(run / "config.json").exists()))
+            started = (run / "config.json").exists()
+            if started or not _take_over(seeded, run):
+                train(replace(seeded, out=run, resume=started))
             for state in STATES:  # a finished run is not continued, and those of large networks fill a disk
                 (run / state).unlink(missing_ok=True)
     table = summarise(folder)

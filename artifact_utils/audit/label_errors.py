@@ -38,6 +38,7 @@ def embed(paths: Sequence[Path]) -> npt.NDArray[np.float32]:
     model, info = load_checkpoint(pretrained_file())
     fuse_batch_norm(model.eval())
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    side, model.also_at = min((info.image_size, *info.also_at)), ()  # one look, the cheapest, describes a portrait
     transform = build_transforms(info.mean, info.std)
     rows = np.full((len(paths), BACKBONES[info.arch].n_features + 1), np.nan, np.float32)
     waiting: list[tuple[int, torch.Tensor]] = []
@@ -51,7 +52,7 @@ def embed(paths: Sequence[Path]) -> npt.NDArray[np.float32]:
         waiting.clear()
 
     with torch.inference_mode():
-        for i, (_, square) in enumerate(decode_stream(paths, info.image_size)):
+        for i, (_, square) in enumerate(decode_stream(paths, side)):
             if not isinstance(square, ImageError):
                 waiting.append((i, square))
             if len(waiting) == _BATCH:
