@@ -5,17 +5,23 @@ to a fraction of a pixel. A copy that was cropped is shifted and scaled, never r
 alignment may not do that either: it is what would bring two poses of one head to agree.
 """
 
+from dataclasses import dataclass
+from typing import TypeVar
+
 import cv2
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
+Pixel = TypeVar("Pixel", bound=np.generic)
 Array = npt.NDArray[np.float32]
 
 MIN_DETAIL = 0.6
 """Correlation of the fine details from which on two pictures are aligned at all."""
 
-_SCALES = (1.0, 0.95, 0.9, 0.85, 0.8)  # sides of a crop that are tried
 _COARSE = 32  # pixels of a side at which turn and place of a crop are looked for
+_SIZES = (32, 30, 29, 27, 26)  # and those of the crops that are tried, down to 80%
+_FLAT = 1e-3  # grey levels; what varies less correlates with nothing
 _SURE = 0.99
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
 _SMOOTHING = 3  # pixels
@@ -24,7 +30,30 @@ _CLIP = 3.0  # in medians of the magnitude of the details: edges of letters must
 _NOISE = 4.0  # variance in grey levels that means nothing: flat neighbourhoods agree
 
 
-def compare(one: Array, other: Array) -> float:
+@dataclass(frozen=True)
+class Outline:
+    """What a picture is compared by: ``grey`` (S, S), the ``field`` (32, 32) of its details that crops are looked for
+    in, the ``spreads`` of its parts as large as a crop (lengths without their means), and as ``templates`` (n * n,) the
+    details at the scale of every crop, without their mean and of unit length."""
+
+    grey: Array
+    field: Array
+    spreads: tuple[Array, ...]
+    templates: tuple[Array, ...]
+
+
+def outline(grey: Array) -> Outline:
+    """Prepare a picture for any number of comparisons.
+
+    Args:
+        grey: float32 (S, S) grey levels, S at least 32.
+    """
+    details = [_details(_resized(grey, size)) for size in _SIZES]
+    spreads = tuple(_spreads(details[0], size) for size in _SIZES)
+    return Outline(grey, details[0], spreads, tuple(_template(detail) for detail in details))
+
+
+def compare(one: Outline, other: Outline) -> float:
     """How well a picture agrees with a crop of another, once turned and aligned, in [0, 1].
 
     Local correlations of the grey levels (as in SSIM, Wang et al. 2004, without its luminance term) over windows of a
@@ -35,48 +64,68 @@ def compare(one: Array, other: Array) -> float:
     copies correlate best, and then refined (ECC, Evangelidis and Psarakis 2008).
 
     Args:
-        one: the picture, float32 (S, S) grey levels, S at least 32.
-        other: the picture that it may be a crop of, the same.
+        one: the picture.
+        other: the picture that it may be a crop of, of the same size.
     """
     detail, way, matrix = _place(one, other)
     if detail < MIN_DETAIL:
         return 0.0
-    target = turn_back(one, way)
-    uncropped, cropped = _agreement(target, other), _agreement(target, _warp(other, matrix))
+    target, whole = turn_back(one.grey, way), other.grey
+    uncropped, cropped = _agreement(target, whole), _agreement(target, _warp(whole, matrix))
     if max(uncropped, cropped) > _SURE:
         return max(uncropped, cropped)
     everywhere = np.full(target.shape, 255, np.uint8)
     try:
-        _, found = cv2.findTransformECC(target, other, matrix.copy(), cv2.MOTION_AFFINE, _STEPS, everywhere, _SMOOTHING)
+        _, found = cv2.findTransformECC(target, whole, matrix.copy(), cv2.MOTION_AFFINE, _STEPS, everywhere, _SMOOTHING)
     except cv2.error:  # it found no way to align them
         return max(uncropped, cropped)
-    return max(
-        uncropped, cropped, _agreement(target, _warp(other, _unrotated(np.asarray(found, np.float32), len(one))))
-    )
+    refined = _agreement(target, _warp(whole, _unrotated(np.asarray(found, np.float32), len(target))))
+    return max(uncropped, cropped, refined)
 
 
-def turn_back(picture: Array, way: int) -> Array:
+def turn_back(picture: npt.NDArray[Pixel], way: int) -> npt.NDArray[Pixel]:
     """Undo a turn: 0 nothing, 1 mirrored, 2 upside down, 3 both; 4 to 7 the same, and then transposed."""
     if way >= 4:
         picture = picture.T
     return np.ascontiguousarray(picture[:: -1 if way & 2 else 1, :: -1 if way & 1 else 1])
 
 
-def _place(one: Array, other: Array) -> tuple[float, int, Array]:
+def _spreads(field: Array, size: int) -> Array:
+    """Lengths of all square parts of a field, row by row, without their means."""
+    mean = cv2.blur(field, (size, size), anchor=(0, 0))
+    square = cv2.sqrBoxFilter(field, cv2.CV_32F, (size, size), anchor=(0, 0))
+    places = slice(_COARSE - size + 1)
+    variance = np.maximum((square - mean * mean)[places, places].ravel(), 0)
+    return np.asarray(np.maximum(size * np.sqrt(variance), _FLAT), np.float32)
+
+
+def _template(detail: Array) -> Array:
+    centred = detail.ravel() - detail.mean()
+    return np.asarray(centred / max(float(np.linalg.norm(centred)), _FLAT), np.float32)
+
+
+def _turns(size: int) -> npt.NDArray[np.int64]:
+    """(8, n * n): where the pixels of every turn of a square come from."""
+    places = np.arange(size**2).reshape(size, size)
+    return np.stack([turn_back(places, way).ravel() for way in range(8)])
+
+
+_TURNS = [_turns(size) for size in _SIZES]
+
+
+def _place(one: Outline, other: Outline) -> tuple[float, int, Array]:
     """How well the details correlate where they do best, how ``one`` is turned there, and the crop of ``other``."""
-    side = len(one)
-    field = _details(_resized(other, _COARSE))
-    best = -1.0, 0, 1.0, (0, 0)
-    for scale in _SCALES:
-        size = round(scale * _COARSE)
-        template = _details(_resized(one, size))
-        for way in range(8):
-            match = cv2.matchTemplate(field, turn_back(template, way), cv2.TM_CCOEFF_NORMED)
-            _, value, _, corner = cv2.minMaxLoc(match)
-            if value > best[0]:
-                best = value, way, size / _COARSE, (corner[0], corner[1])
-    value, way, scale, (x, y) = best
-    shift = side / _COARSE * np.array([x, y]) + scale / 2 - 0.5  # pixels are squares, their middles at integers
+    best = -1.0, 0, _COARSE, 0, 0
+    for size, template, spread, turns in zip(_SIZES, one.templates, other.spreads, _TURNS, strict=True):
+        parts = sliding_window_view(other.field, (size, size)).reshape(len(spread), -1)
+        cosines = template[turns] @ parts.T / spread
+        way, place = divmod(int(cosines.argmax()), len(spread))
+        if cosines[way, place] > best[0]:
+            y, x = divmod(place, _COARSE - size + 1)
+            best = float(cosines[way, place]), way, size, x, y
+    value, way, size, x, y = best
+    scale = size / _COARSE
+    shift = len(one.grey) / _COARSE * np.array([x, y]) + scale / 2 - 0.5  # pixels are squares, middles at integers
     return value, way, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
 
 

@@ -25,8 +25,9 @@ _PER_LIST, _MAX_LISTS = 3000, 1024
 _MAX_PROBES, _MIN_PROBES, _MAX_COSINES = 8, 2, 2e9
 _ASSIGNED = 8192  # descriptors sorted into lists at once
 _ASKERS = 256  # compared with a list at once: what a cache holds
-_MAX_FOUND = 1_500_000  # new pairs kept before all but the best are dropped
+_MAX_FOUND = 1_000_000  # new pairs kept before all but the best are dropped
 
+Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Array]
 """Pictures, others that they may be copies of, and cosines."""
 
@@ -97,7 +98,10 @@ def _closest(queries: npt.NDArray[np.float16], centres: Array, probes: int) -> n
     closest = np.empty((len(queries), probes), np.int16)
     for start in range(0, len(queries), _ASSIGNED):
         part = slice(start, start + _ASSIGNED)
-        closest[part] = np.argpartition(-_nearness(queries[part], centres, 1), probes - 1, axis=1)[:, :probes]
+        nearness, rows = _nearness(queries[part], centres, 1), np.arange(len(queries[part]))
+        for probe in range(probes):
+            closest[part, probe] = best = nearness.argmax(axis=1)
+            nearness[rows, best] = -np.inf
     return closest
 
 
@@ -148,13 +152,37 @@ def _joined(found: Sequence[Found]) -> Found:
 
 
 def _ranked(found: Sequence[Found], n: int) -> Found:
-    """Each pair once, and no more than ``N_CANDIDATES`` of each of ``n`` pictures; the highest cosines first."""
+    """Each pair once, and no more than ``N_CANDIDATES`` of each of ``n`` pictures; the highest cosines first.
+
+    Pictures and cosine of a pair are packed into one integer, in the order to sort by: far faster than sorting places.
+    """
     if not found:
         return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32)
     left, right, values = _joined(found)
-    order: npt.NDArray[np.int64] = np.lexsort((right, -values, left))
-    order = order[np.sort(np.unique(left[order].astype(np.int64) * n + right[order], return_index=True)[1])]
-    starts = np.searchsorted(left[order], np.arange(n))
-    order = order[np.arange(len(order)) - starts[left[order]] < N_CANDIDATES]
-    order = order[np.argsort(-values[order], kind="stable")]
-    return left[order], right[order], values[order]
+    name = int(n).bit_length()
+    fine = min(24, 62 - 2 * name)
+    distance = np.rint((1 - values.clip(0, 1)) * (2**fine - 1)).astype(np.int64)
+    packed = _packed_sorted(left, (right, name), (distance, fine))
+    packed = packed[np.diff(packed >> fine, prepend=-1) != 0]  # each pair where it is closest
+    packed = _packed_sorted(packed >> fine + name, (_low(packed, fine), fine), (_low(packed >> fine, name), name))
+    left = packed >> fine + name
+    few = np.ones(len(left), bool)
+    few[N_CANDIDATES:] = left[N_CANDIDATES:] != left[:-N_CANDIDATES]
+    packed = packed[few]
+    packed = _packed_sorted(_low(packed >> name, fine), (packed >> fine + name, name), (_low(packed, name), name))
+    values = (1 - (packed >> 2 * name) / (2**fine - 1)).astype(np.float32)
+    return _low(packed >> name, name).astype(np.int32), _low(packed, name).astype(np.int32), values
+
+
+def _packed_sorted(first: Whole, *others: tuple[Whole, int]) -> npt.NDArray[np.int64]:
+    """Columns of whole numbers side by side in one integer each, and their widths in bits but for the first."""
+    packed = first.astype(np.int64)
+    for column, bits in others:
+        packed <<= bits
+        packed |= column
+    packed.sort()
+    return packed
+
+
+def _low(packed: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.int64]:
+    return packed & ((1 << bits) - 1)
