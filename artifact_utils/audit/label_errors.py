@@ -12,43 +12,49 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from artifact_utils.backbones import BACKBONES
 from artifact_utils.cache import decode_stream
 from artifact_utils.checkpoints import load_checkpoint
 from artifact_utils.detector import pretrained_file
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
 from artifact_utils.models import fuse_batch_norm
+from artifact_utils.optimisation import keep_freed_memory
 from artifact_utils.transforms import build_transforms
 
 FOLDS = 5
-_REGULARISATION = 0.0003  # inverse strength: there are more features than pictures in most sets
+_REGULARISATION = 0.0001  # inverse strength: wrong labels must not be learned
 _BATCH = 32
 
 
 def embed(paths: Sequence[Path]) -> npt.NDArray[np.float32]:
-    """Describe portraits by what the detector that comes with the package computes of them.
+    """Describe portraits by what the detector that comes with the package sees on them.
 
     Args:
         paths: of pictures.
 
     Returns:
-        (N, F + 1): the features before its last layer, and its logit; a row of NaN where a picture cannot be read.
+        (N, F + 1): what reaches its last layer, at its strongest over the places of the picture, and its logit; a row
+        of NaN where a picture cannot be read.
     """
+    keep_freed_memory()
     model, info = load_checkpoint(pretrained_file())
     fuse_batch_norm(model.eval())
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     side, model.also_at = min((info.image_size, *info.also_at)), ()  # one look, the cheapest, describes a portrait
     transform = build_transforms(info.mean, info.std)
-    rows = np.full((len(paths), BACKBONES[info.arch].n_features + 1), np.nan, np.float32)
+    peaks: list[torch.Tensor] = []
+    last = model.head if model.locator is None else model.locator.layers[-1]
+    assert last is not None
+    last.register_forward_pre_hook(
+        lambda _, inputs: peaks.append(inputs[0].reshape(*inputs[0].shape[:2], -1).amax(dim=2))
+    )
+    seen: dict[int, npt.NDArray[np.float32]] = {}
     waiting: list[tuple[int, torch.Tensor]] = []
 
     def run() -> None:
-        if not waiting:
-            return
         images = transform(torch.stack([square for _, square in waiting])).contiguous(memory_format=torch.channels_last)
-        _, features = BACKBONES[info.arch].run(model.backbone, images)
-        rows[[i for i, _ in waiting]] = torch.column_stack([features, model(images)]).float().numpy()
+        logits = model(images)
+        seen.update(zip([i for i, _ in waiting], torch.column_stack([peaks.pop(), logits]).numpy(), strict=True))
         waiting.clear()
 
     with torch.inference_mode():
@@ -57,7 +63,11 @@ def embed(paths: Sequence[Path]) -> npt.NDArray[np.float32]:
                 waiting.append((i, square))
             if len(waiting) == _BATCH:
                 run()
-        run()
+        if waiting:
+            run()
+    rows = np.full((len(paths), max(map(len, seen.values()), default=1)), np.nan, np.float32)
+    for i, row in seen.items():
+        rows[i] = row
     return rows
 
 

@@ -86,6 +86,7 @@ def test_an_unreadable_picture_has_no_embedding(dataset_folder, tmp_path):
     embeddings = embed([good, tmp_path / "broken.png"])
     assert np.isfinite(embeddings[0]).all()
     assert np.isnan(embeddings[1]).all()
+    assert np.isnan(embed([tmp_path / "broken.png"])).all()
 
 
 def test_the_command_writes_one_page_that_holds_everything(own_copy, tmp_path, capsys):
