@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
@@ -47,18 +48,24 @@ class Shortcuts:
     """95% bootstrap interval over groups, or over pictures where there are few groups."""
     columns: pd.DataFrame
     """``column`` and its ``auc`` alone, turned so that it is at least 0.5, highest first."""
+    by_chance: float
+    """AUC that the best of so many columns without meaning exceeds in one set of twenty."""
 
     @property
     def found(self) -> bool:
         """Whether there is reason to worry."""
-        return self.auc > WARNING_AUC or bool((self.columns["auc"] > WARNING_AUC).any())
+        return self.auc > WARNING_AUC or len(self.telling) > 0
+
+    @property
+    def telling(self) -> pd.DataFrame:
+        """The rows of ``columns`` that give the class away alone, and not by chance."""
+        return self.columns[self.columns["auc"] > max(WARNING_AUC, self.by_chance)]
 
     def __str__(self) -> str:
         interval = f"AUC {self.auc:.2f} [{self.low:.2f}, {self.high:.2f}]"
         if not self.found:
             return f"no shortcut: file and colour statistics hardly tell the classes apart ({interval})"
-        named = self.columns[self.columns["auc"] > WARNING_AUC].head(5)
-        named = named if len(named) else self.columns.head(3)
+        named = self.telling.head(5) if len(self.telling) else self.columns.head(3)
         which = ", ".join(f"{column} ({auc:.2f})" for column, auc in named.to_numpy())
         return f"WARNING: a shortcut. The class can be told without seeing an artifact, {interval}, by: {which}"
 
@@ -96,4 +103,11 @@ def find_shortcuts(table: pd.DataFrame, groups: pd.Series | None = None, *, seed
     alone = {column: roc_auc_score(targets, features[column]) for column in features}
     columns = pd.DataFrame({"column": list(alone), "auc": [max(area, 1 - area) for area in alone.values()]})
     columns = columns.sort_values("auc", ascending=False, ignore_index=True)
-    return Shortcuts(float(roc_auc_score(targets, probability)), float(low), float(high), columns)
+    auc, n_artifacts = float(roc_auc_score(targets, probability)), int(targets.sum())
+    return Shortcuts(auc, float(low), float(high), columns, _by_chance(n_artifacts, len(rows), len(columns)))
+
+
+def _by_chance(n_artifacts: int, n: int, n_columns: int) -> float:
+    """Of a column without meaning the AUC is normal around 0.5 (Mann and Whitney 1947); of several take the highest."""
+    deviation = np.sqrt((n + 1) / (12 * n_artifacts * (n - n_artifacts)))
+    return float(0.5 + deviation * stats.norm.isf(0.025 / n_columns))
