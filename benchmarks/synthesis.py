@@ -47,7 +47,7 @@ def main(size: int = 256, n: int = 200, workers: int | None = None, kinds: bool 
         kinds: also print the milliseconds of each kind.
     """
     portraits = cut_portraits(12, size)
-    cpu_seconds(portraits, None, range(10))  # the first calls load fonts and allocate
+    cpu_seconds(portraits, None, range(100))  # the first calls load fonts and cut hands out of pictures
     print(f"{size} px, {n} injections each, one process, CPU time")
     for family in (*FAMILIES, "harmless"):
         spent = cpu_seconds(portraits, family, range(n))
@@ -59,7 +59,7 @@ def main(size: int = 256, n: int = 200, workers: int | None = None, kinds: bool 
     workers = workers or cpu_count()
     shares = [range(i, 4 * n, workers * 2) for i in range(workers * 2)]
     with Parallel(n_jobs=workers) as pool:
-        pool(delayed(cpu_seconds)(portraits, None, range(4)) for _ in shares)  # starts the processes
+        pool(delayed(cpu_seconds)(portraits, None, range(100)) for _ in shares)  # each has cut its hands from then on
         started = time.perf_counter()
         spent = sum(pool(delayed(cpu_seconds)(portraits, None, share) for share in shares))
         wall = time.perf_counter() - started

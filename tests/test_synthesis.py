@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from artifact_utils.synthesis import FAMILIES, KINDS, Face, harmless_edit, inject
-from artifact_utils.synthesis.compositing import grain, seamless, settle, skin_ramp
+from artifact_utils.synthesis.compositing import grain, seamless, settle, skin_mask, skin_ramp
 from artifact_utils.synthesis.glyphs import SCRIPTS, script_line
 from artifact_utils.synthesis.harmless import EDITS
 
@@ -201,7 +201,8 @@ def test_settle_undoes_invisible_steps() -> None:
 
 
 def test_skin_ramp_takes_the_colour_of_the_face() -> None:
-    ramp = skin_ramp(PORTRAIT.astype(np.float32), Face.guess(128, 128))
+    portrait = PORTRAIT.astype(np.float32)
+    ramp = skin_ramp(portrait, skin_mask(portrait, Face.guess(128, 128)))
     assert ramp.shape == (256, 3)
     assert (np.diff(ramp.sum(axis=1)) >= -1e-3).all()  # from dark to light
     assert np.abs(ramp - [200, 150, 125]).max(axis=1).min() < 12

@@ -218,9 +218,9 @@ def skin_mask(image: np.ndarray, face: Face) -> np.ndarray:
     return weights if weights.sum() > 20 else area
 
 
-def skin_ramp(image: np.ndarray, face: Face) -> np.ndarray:
-    """The person's own skin from deep shadow to highlight, float32 (256, 3), read from the face in the picture."""
-    pixels = image[skin_mask(image, face) > 0.5]
+def skin_ramp(image: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """The person's own skin from deep shadow to highlight, float32 (256, 3), read where ``skin_mask`` sees it."""
+    pixels = image[skin > 0.5]
     if len(pixels) < 8:
         pixels = image.reshape(-1, 3)
     luminance = (pixels[:, 0] + pixels[:, 1] + pixels[:, 2]) / 3

@@ -67,7 +67,6 @@ def n_hands() -> int:
     return len(_outlines())
 
 
-@lru_cache(maxsize=32)
 def cut_hand(index: int) -> CutHand:
     """Hand number ``index`` below :func:`n_hands`; about half a megabyte, kept for the life of the process.
 
@@ -76,9 +75,20 @@ def cut_hand(index: int) -> CutHand:
         ImageError: its pictures cannot be read.
     """
     outline = _outlines()[index]
-    path = resources.files("openpeople").joinpath("data", "curated", outline.person, "assets", f"{outline.asset}.jpg")
+    return _cut_hands(outline.person, outline.asset)[index]
+
+
+@lru_cache(maxsize=32)
+def _cut_hands(person: str, asset: str) -> dict[int, CutHand]:
+    """All hands of one picture, by their numbers: decoding it takes longer than cutting one."""
+    path = resources.files("openpeople").joinpath("data", "curated", person, "assets", f"{asset}.jpg")
     with resources.as_file(path) as file:
-        asset: np.ndarray = np.asarray(load_image(file))
+        pixels: np.ndarray = np.asarray(load_image(file))
+    wanted = (person, asset)
+    return {i: _cut(pixels, o) for i, o in enumerate(_outlines()) if (o.person, o.asset) == wanted}
+
+
+def _cut(asset: np.ndarray, outline: _Outline) -> CutHand:
     low = np.min([ring.min(axis=0) for ring in outline.rings], axis=0) - 4
     high = np.max([ring.max(axis=0) for ring in outline.rings], axis=0) + 5
     part: np.ndarray = asset[low[1] : high[1], low[0] : high[0]].astype(np.float32)

@@ -150,8 +150,8 @@ def _grown_together(
 def _laid(image: np.ndarray, rng: np.random.Generator, face: Face, layer: _Layer, length: float) -> np.ndarray:
     """The hand in the skin of the person, as contrasty and as detailed as the face, with its shadow."""
     low, high = _SHADE_RANGE
-    ramp = skin_ramp(image, face)
     skin = skin_mask(image, face)
+    ramp = skin_ramp(image, skin)
     level = grey(image)
     fine = np.abs(level - blur(level, 0.02 * length + 0.8))
     skin_detail = float(fine[skin > 0.5].mean()) if (skin > 0.5).any() else float(fine.mean())

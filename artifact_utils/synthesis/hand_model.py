@@ -19,6 +19,7 @@ from artifact_utils.synthesis.compositing import (
     light_from,
     over,
     shadow,
+    skin_mask,
     skin_ramp,
     smooth_noise,
 )
@@ -205,8 +206,8 @@ def render_hand(image: np.ndarray, rng: np.random.Generator, face: Face, hand: H
     small = slice(y0 // step, y1 // step), slice(x0 // step, x1 // step)
     corner = np.array([x0, y0], dtype=float)
 
-    light = light_from(image, face).astype(hand.precision)
-    colour = _lit_skin(height, rng, light, skin_ramp(image, face), radius, _shifted(hand.creases, corner))
+    light, ramp = light_from(image, face).astype(hand.precision), skin_ramp(image, skin_mask(image, face))
+    colour = _lit_skin(height, rng, light, ramp, radius, _shifted(hand.creases, corner))
     for nail in _shifted(hand.nails, corner):
         _paint_nail(colour, nail)
     part = image[small]
