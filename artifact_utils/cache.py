@@ -9,6 +9,7 @@ pixels never reached the disk is found out by its checksum. A file that changed 
 import errno
 import hashlib
 import os
+import re
 import shutil
 import zlib
 from collections import deque
@@ -132,7 +133,7 @@ class _Store:
             write_bytes(self.index, "".join(f"{line}\n" for line in lines).encode())
         for row, line in enumerate(lines[1:]):
             digest, _, checksum = line.partition(" ")
-            if len(digest) == 32 and len(checksum) == 8:
+            if len(digest) == 32 and re.fullmatch("[0-9a-f]{8}", checksum):
                 self.known[digest] = row, int(checksum, 16)
         return len(lines) - 1
 

@@ -74,7 +74,8 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
             if not needed:
                 continue
             raise DataError(f"no folder {folder}: make it with python organize_dataset.py --source YOUR_FILES")
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        visible = (file for file in folder.iterdir() if not file.name.startswith("."))
+        files = sorted(file for file in visible if file.suffix.lower() in IMAGE_SUFFIXES)
         if needed and not files:
             raise DataError(
                 f"no pictures in {folder}: both classes are needed to train and to evaluate"

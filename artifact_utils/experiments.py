@@ -56,12 +56,14 @@ def compare(folder: Path, variants: Mapping[str, TrainConfig], *, seeds: Sequenc
         The table of ``summarise``, in the order of the variants.
 
     Raises:
-        What ``train`` raises.
+        ExperimentError: a finished run of the name was trained by another recipe.
+        And what ``train`` raises.
     """
     for name, config in variants.items():
         for seed in seeds:
             run, seeded = folder / f"{name}-{seed}", replace(config, seed=seed)
             if (run / "metrics.json").exists():
+                _check_recipe(seeded, run)
                 continue
             started = (run / "config.json").exists()
             if started or not _take_over(seeded, run):
@@ -70,6 +72,14 @@ def compare(folder: Path, variants: Mapping[str, TrainConfig], *, seeds: Sequenc
                 (run / state).unlink(missing_ok=True)
     table = summarise(folder)
     return table.loc[[name for name in variants if name in table.index]]
+
+
+def _check_recipe(config: TrainConfig, run: Path) -> None:
+    """Raise where a finished run was trained by another recipe, as far as its version had the options."""
+    wanted = _recipe(json.loads(json.dumps(asdict(resolve(config)), default=str)))
+    stored = _recipe(json.loads((run / "config.json").read_text()))
+    if other := [name for name in wanted.keys() & stored.keys() if wanted[name] != stored[name]]:
+        raise ExperimentError(f"{run} was trained with another {', '.join(sorted(other))}: remove it to train anew")
 
 
 def _take_over(config: TrainConfig, run: Path) -> bool:

@@ -15,14 +15,13 @@ from tqdm import tqdm
 from artifact_utils.contact_sheet import draw_contact_sheet
 from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
 from artifact_utils.files import FileError, move_file, read_csv, write_csv, write_json
-from artifact_utils.images import IMAGE_SUFFIXES, ImageError
+from artifact_utils.images import PICTURE_SUFFIXES, ImageError
 from artifact_utils.optimisation import keep_freed_memory
 from artifact_utils.progress import progress_bar
-from artifact_utils.score_table import COLUMNS, Tally, refresh
+from artifact_utils.score_table import COLUMNS, Tally, is_inside, refresh
 
 MOVED, MOVED_COLUMNS = "moved.csv", ("source", "destination")
 FLUSH_EVERY = 64  # rows: what a kill can cost
-PICTURE_SUFFIXES = frozenset({*IMAGE_SUFFIXES, ".jfif", ".gif", ".tif", ".tiff", ".avif", ".heic"})
 """Files that are meant to be pictures. What cannot be read of them is listed with its reason, other files are not."""
 
 
@@ -100,6 +99,7 @@ def score_folder(config: FilterConfig) -> Summary:
     write_json(state_file, {**identity, "started": since or started})  # before the table that it vouches for
     tally = Tally(detector.threshold)
     known = refresh(scores, folder, since, tally)
+    write_json(state_file, {**identity, "started": started})  # what is in it by now was unchanged at that time, too
 
     new_files = (file for file in _pictures(folder, config.move_flagged) if not known.has(_relative(file, folder)))
     n_known = tally.n
@@ -133,6 +133,8 @@ def move_flagged(config: FilterConfig) -> int:
     """
     target = _known_target(config)
     flagged = [row["path"] for row in read_csv(config.scores, COLUMNS) if row["flagged"] == "1"]
+    if outside := [path for path in flagged if not is_inside(path)]:
+        raise FilterError(f"{config.scores} names {outside[0]}, which is not in {config.folder}: score the folder anew")
     pairs = [(config.folder / path, target / path) for path in flagged if (config.folder / path).is_file()]
     for source, destination in pairs:
         if destination.exists():
@@ -216,7 +218,10 @@ def _known_target(config: FilterConfig) -> Path:
 
 def _read_moved(target: Path) -> list[tuple[Path, Path]]:
     """Where every picture came from and where it was to go."""
-    return [(Path(row["source"]), target / row["destination"]) for row in read_csv(target / MOVED, MOVED_COLUMNS)]
+    rows = read_csv(target / MOVED, MOVED_COLUMNS)
+    if outside := [row["destination"] for row in rows if not is_inside(row["destination"])]:
+        raise FilterError(f"{target / MOVED} names {outside[0]}, which is not in {target}: it is not ours")
+    return [(Path(row["source"]), target / row["destination"]) for row in rows]
 
 
 def _remove_empty(folder: Path, top: Path) -> None:

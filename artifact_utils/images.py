@@ -20,6 +20,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".jfif", ".gif", ".tif", ".tiff", ".avif", ".heic")
+"""What people call their pictures; some of them cannot be read here, and are told so."""
 
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 1 << 29

@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from artifact_utils.audit import find_duplicates, near_duplicate_groups, outline_pixels
+from artifact_utils.audit import find_duplicates, near_duplicate_groups, outline_pixels, united_groups
 from artifact_utils.cache import DISK_BYTES, decode_squares
 from artifact_utils.datasets import (
     ArtifactDataset,
@@ -37,8 +37,9 @@ def split_by_group(
 ) -> tuple[list[Portrait], list[Portrait]]:
     """Split into training and validation so that no group is on both sides and both have the classes there are.
 
-    Pictures without a group are grouped by near-duplicates first. The share of artifacts is kept
-    as even as the groups allow (scikit-learn's StratifiedGroupKFold). Do this before any oversampling.
+    Where some pictures have no group, near-duplicates are found and kept together, whatever group they are of. The
+    share of artifacts is kept as even as the groups allow (scikit-learn's StratifiedGroupKFold). Do this before any
+    oversampling.
 
     Args:
         portraits: at least two groups in each class that there is.
@@ -68,12 +69,10 @@ def split_by_group(
 
 
 def _group_names(portraits: Sequence[Portrait]) -> np.ndarray:
-    names = np.array([portrait.group for portrait in portraits], dtype=object)
-    unknown = [i for i, name in enumerate(names) if not name]
-    if unknown:
-        found = near_duplicate_groups([portraits[i].path for i in unknown])
-        names[unknown] = [f"near-duplicates {group}" for group in found]
-    return names.astype(str)
+    names = [portrait.group for portrait in portraits]
+    if all(names):
+        return np.array(names)
+    return united_groups(names, near_duplicate_groups([portrait.path for portrait in portraits]).to_numpy())
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,10 @@ def _threshold_on_validation(run: Path, rule: str) -> float:
     ThresholdRule.parse(rule)
     if not file.is_file():
         raise DataError(f"no {file} to choose a threshold on: train again, or leave --threshold-for out")
-    table = pd.read_csv(file)
+    try:
+        table = pd.read_csv(file)[["probability", "target"]].astype(float)
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{file} is damaged ({error}): train again, or leave --threshold-for out") from error
     return choose_threshold(table["probability"], table["target"], rule)
 
 

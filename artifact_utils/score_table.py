@@ -68,11 +68,24 @@ def refresh(scores: Path, folder: Path, since: float, tally: Tally) -> PathSet:
                 unchanged = (folder / path).stat().st_ctime < since
             except (OSError, ValueError):
                 continue  # it is gone, or cannot be seen: the walk will tell
-            if unchanged:
+            if unchanged and is_inside(path) and _is_score(probability):
                 writer.writerow(tally.add(path, probability, reason))
                 digests.append(PathSet.digest(path))
     temporary.replace(scores)
     return PathSet(digests)
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path from a table stays in the folder that it is relative to: tables may come from strangers."""
+    pure = Path(path)
+    return not pure.is_absolute() and ".." not in pure.parts
+
+
+def _is_score(probability: str) -> bool:
+    try:
+        return not probability or 0.0 <= float(probability) <= 1.0
+    except ValueError:
+        return False
 
 
 def _whole_rows(scores: Path) -> Iterator[list[str]]:

@@ -81,7 +81,7 @@ def test_files_that_are_no_pictures_are_named_and_kept_out(paths, folder):
     assert_right(squares, [*paths[:2], *paths[3:]])
 
 
-@pytest.mark.parametrize("damage", ["torn line", "pixels lost", "other decoder", "no index", "no data"])
+@pytest.mark.parametrize("damage", ["torn line", "no checksum", "pixels lost", "other decoder", "no index", "no data"])
 def test_what_a_crash_leaves_behind_is_found_out(paths, folder, damage):
     decode_squares(paths, SIZE, folder=folder)
     data, index = folder / f"squares-{SIZE}.bin", folder / f"squares-{SIZE}.txt"
@@ -91,6 +91,9 @@ def test_what_a_crash_leaves_behind_is_found_out(paths, folder, damage):
         data.write_bytes(data.read_bytes()[: -ROW // 2] + bytes(ROW // 2))
     elif damage == "other decoder":
         index.write_text(index.read_text().replace("Pillow", "Willow"))
+    elif damage == "no checksum":
+        header, first, *others = index.read_text().splitlines()
+        index.write_text("\n".join([header, first[:-8] + "checksum", *others, ""]))
     elif damage == "no index":
         index.unlink()
     else:

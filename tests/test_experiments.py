@@ -79,6 +79,8 @@ def test_a_comparison_trains_what_is_missing_and_keeps_the_rest(dataset_folder, 
     monkeypatch.setattr("artifact_utils.experiments.train", lambda config: trained.append(config.out.name))
     compare(tmp_path, variants, seeds=(0, 1, 2))
     assert trained == ["base-2", "slow-2"]
+    with pytest.raises(ExperimentError, match=r"base-0 was trained with another epochs, lr: remove it to train anew"):
+        compare(tmp_path, {"base": replace(base, lr=1e-4, epochs=2)}, seeds=(0,))
 
 
 def test_a_student_learns_from_teachers_of_another_size(dataset_folder, tmp_path):

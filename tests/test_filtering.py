@@ -118,6 +118,34 @@ def test_new_changed_and_removed_pictures_are_noticed(config):
     assert after["part_0/00.png"]["probability"] != before["part_0/00.png"]["probability"]
 
 
+def test_pictures_added_later_are_scored_once(config):
+    score_folder(config)
+    draw_portrait(config.folder / "new.png", seed=99, artifact=False)
+    assert [score_folder(config).new for _ in range(3)] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("path", ["../outside.png", "part_0/../../outside.png", "{}/outside.png"])
+def test_a_table_cannot_reach_out_of_its_folder(config, tmp_path, path):
+    score_folder(config)
+    draw_portrait(tmp_path / "outside.png", seed=1, artifact=True)
+    content = config.scores.read_text()
+    config.scores.write_text(f"{content}{path.format(tmp_path)},0.99,1,\n")
+    with pytest.raises(FilterError, match="which is not in"):
+        move_flagged(replace(config, move_flagged=tmp_path / "bad"))
+    score_folder(config)
+    assert config.scores.read_text() == content
+    assert (tmp_path / "outside.png").exists()
+
+
+@pytest.mark.parametrize("probability", ["abc", "nan", "7"])
+def test_a_row_without_a_probability_is_scored_again(config, probability):
+    score_folder(config)
+    path, known = "part_1/01.png", rows_of(config)["part_1/01.png"]["probability"]
+    config.scores.write_text(config.scores.read_text().replace(f"{path},{known}", f"{path},{probability}"))
+    assert score_folder(config).new == 1
+    assert float(rows_of(config)[path]["probability"]) == pytest.approx(float(known), abs=1e-5)
+
+
 def test_a_table_of_another_folder_is_not_touched(config, tmp_path):
     score_folder(config)
     before = config.scores.read_bytes()

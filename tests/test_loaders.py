@@ -32,6 +32,16 @@ def test_without_groups_near_duplicates_stay_together(own_copy):
     assert not names[0] & names[1]
 
 
+def test_a_copy_without_a_group_stays_with_its_original(own_copy):
+    for class_name in ("artifacts", "no_artifacts"):
+        for file in list((own_copy / "train" / class_name).iterdir()):
+            shutil.copy(file, file.with_name(f"copy_{file.name}"))
+    training, validation = split_by_group(list_portraits(own_copy, "train"))
+    names = [{p.path.name.removeprefix("copy_") for p in side} for side in (training, validation)]
+    assert not names[0] & names[1]
+    assert not {p.group for p in training if p.group} & {p.group for p in validation if p.group}
+
+
 def test_too_few_people_to_split():
     portraits = [Portrait(f"{i}.png", i % 2, "P001") for i in range(10)]
     with pytest.raises(DataError, match="fewer than two groups"):

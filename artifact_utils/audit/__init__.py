@@ -12,7 +12,7 @@ answer was given away. And a wrong label teaches the wrong thing.
 ``python -m artifact_utils.audit FOLDER`` does all of it and writes one HTML page.
 """
 
-from artifact_utils.audit.duplicates import find_duplicates, find_leaks, near_duplicate_groups
+from artifact_utils.audit.duplicates import find_duplicates, find_leaks, near_duplicate_groups, united_groups
 from artifact_utils.audit.issues import THRESHOLDS, find_issues
 from artifact_utils.audit.measuring import outline_pixels
 from artifact_utils.audit.scanning import scan
@@ -28,4 +28,5 @@ __all__ = [
     "near_duplicate_groups",
     "outline_pixels",
     "scan",
+    "united_groups",
 ]

@@ -28,6 +28,7 @@ _SMOOTHING = 3  # pixels
 _WINDOW = 11 / 64  # side of a neighbourhood, of the side of the thumbnail
 _CLIP = 3.0  # in medians of the magnitude of the details: edges of letters must not outweigh all the rest
 _NOISE = 4.0  # variance in grey levels that means nothing: flat neighbourhoods agree
+_EMPTY = 0.02  # share of neighbourhoods with more than noise below which there is nothing but wall
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def compare(one: Outline, other: Outline) -> float:
     """How well a picture agrees with a crop of another, once turned and aligned, in [0, 1].
 
     Local correlations of the grey levels (as in SSIM, Wang et al. 2004, without its luminance term) over windows of a
-    sixth of the side; three quarters of the frame agree at least this well. So a text may lie over a part of it, and a
-    change of brightness or contrast does not matter. 0 where the fine details do not correlate.
+    sixth of the side; three quarters of the frame, plain areas left out, agree at least this well. So a text may lie
+    over a part of it, and brightness and contrast do not matter. 0 where the fine details do not correlate.
 
     Turn, place and scale of the crop are looked for among all turns and five scales where the details of half-size
     copies correlate best, and then refined (ECC, Evangelidis and Psarakis 2008).
@@ -166,4 +167,7 @@ def _agreement(one: Array, other: Array) -> float:
     other_variance = cv2.blur(other * other, window) - other_mean * other_mean
     covariance = cv2.blur(one * other, window) - mean * other_mean
     local = (covariance + _NOISE) / np.sqrt((variance + _NOISE) * (other_variance + _NOISE))
+    content = np.maximum(variance, other_variance) > _NOISE
+    if content.mean() > _EMPTY:  # a plain wall agrees with any other
+        local = local[content]
     return float(np.clip(np.quantile(local, 0.25), 0, 1))

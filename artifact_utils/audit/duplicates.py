@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,19 +91,41 @@ def near_duplicate_groups(
 
 
 def find_leaks(duplicates: pd.DataFrame) -> pd.DataFrame:
-    """The pairs of near-duplicates that lie in two splits, each once: ``path``, ``split``, ``other``, ``other_split``
-    and ``similarity``, the most alike first.
+    """Near-duplicates that lie in two splits, every such picture in at least one pair: ``path``, ``split``, ``other``,
+    ``other_split`` and ``similarity``, the most alike first.
+
+    A picture is paired with the one that it is most like, or, where that lies in its own split, with one of its group.
 
     Args:
         duplicates: from ``find_duplicates``.
     """
-    split_of = dict(zip(duplicates["path"], duplicates["split"], strict=True))
-    pairs = duplicates.assign(other=duplicates["closest"], other_split=duplicates["closest"].map(split_of))
-    pairs = pairs[pairs["split"] != pairs["other_split"]]
-    key = [tuple(sorted(pair)) for pair in zip(pairs["path"], pairs["other"], strict=True)]
-    pairs = pairs[~pd.Series(key, index=pairs.index, dtype=object).duplicated()]
-    pairs = pairs.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
-    return pairs[["path", "split", "other", "other_split", "similarity"]]
+    pairs: dict[tuple[str, ...], tuple[str, str, str, str, float]] = {}
+    for _, group in duplicates[duplicates["across_splits"]].groupby("group"):
+        members: dict[str, dict[Any, Any]] = {row["path"]: row for row in group.to_dict("records")}
+        for row in members.values():
+            closest = members.get(row["closest"])
+            elsewhere = (other for other in members.values() if other["split"] != row["split"])
+            other = closest if closest is not None and closest["split"] != row["split"] else next(elsewhere)
+            similarity = row["similarity"] if other is closest else min(row["similarity"], other["similarity"])
+            key = tuple(sorted((row["path"], other["path"])))
+            pairs.setdefault(key, (row["path"], row["split"], other["path"], other["split"], similarity))
+    table = pd.DataFrame(list(pairs.values()), columns=["path", "split", "other", "other_split", "similarity"])
+    return table.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
+
+
+def united_groups(names: Sequence[str], duplicates: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Groups (n,) that part neither the pictures of one name nor near-duplicates.
+
+    Args:
+        names: of the person or group on each picture, empty where nobody said.
+        duplicates: the number of the group of near-duplicates of each, from ``near_duplicate_groups``.
+    """
+    known = _Union(len(names))
+    first: dict[tuple[str, str], int] = {}
+    for i, (name, number) in enumerate(zip(names, duplicates, strict=True)):
+        for key in [("near-duplicates", str(number)), *([("name", name)] if name else [])]:
+            known.join(i, first.setdefault(key, i))
+    return pd.factorize(np.array([known.find(i) for i in range(len(names))]))[0]
 
 
 Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]

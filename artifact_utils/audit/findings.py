@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from artifact_utils.audit.duplicates import find_duplicates, find_leaks
+from artifact_utils.audit.duplicates import find_duplicates, find_leaks, united_groups
 from artifact_utils.audit.issues import THRESHOLDS, find_issues
 from artifact_utils.audit.label_errors import embed, find_label_errors
 from artifact_utils.audit.scanning import scan
@@ -92,14 +92,12 @@ def audit(folder: Path, *, table: Path | None = None, at_most: int | None = None
 
 
 def _groups(folder: Path, table: pd.DataFrame, copies: pd.Series) -> pd.Series:
-    """Who is on each picture where somebody said so, else which group of near-duplicates it is of, by path."""
+    """By path the number of a group that parts neither near-duplicates nor the pictures of a person, if known."""
     people = {row["path"]: row["group"] for row in read_csv(folder / "manifest.csv", ("path", "group"))}
-    duplicate = table["path"].map(copies.to_dict())
-    names = [
-        people.get(path) or (f"near-duplicates {group:.0f}" if not np.isnan(group) else f"picture {i}")
-        for i, (path, group) in enumerate(zip(table["path"], duplicate.astype(float), strict=True))
-    ]
-    return pd.Series(names, index=table["path"])
+    group_of = {str(path): int(group) for path, group in copies.items()}
+    numbers = [group_of.get(path, -1 - i) for i, path in enumerate(table["path"])]  # or one of its own
+    names = [people.get(path, "") for path in table["path"]]
+    return pd.Series(list(united_groups(names, numbers)), index=table["path"])
 
 
 def _label_errors(folder: Path, table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame | None:

@@ -19,7 +19,8 @@ MIN_CANDIDATE = 0.87
 """Cosine from which on two descriptors are looked at closer; crops of 80% keep 0.91 in 99 of 100 cases."""
 MIN_SAME_HALF = 0.99
 """Cosine from which on one half of two pictures passes for the same."""
-N_CANDIDATES = 32  # closest pictures looked at, each
+N_CANDIDATES, N_CANDIDATES_OF_FEW, FEW = 32, 128, 5000
+"""Closest pictures looked at, each: more where there are few pictures, for they may all be of the same people."""
 
 _PER_LIST, _MAX_LISTS = 3000, 1024
 _MAX_PROBES, _MIN_PROBES, _MAX_COSINES = 8, 2, 2e9
@@ -43,7 +44,8 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
         side: of a thumbnail in pixels.
 
     Returns:
-        (M, 2): the picture and the one that it may be a crop of, at most 32 for each picture.
+        (M, 2): the picture and the one that it may be a crop of; for each of up to 5,000 pictures at most 128, of more
+        at most 32.
     """
     if len(thumbnails) < 2:
         return np.zeros((0, 2), np.int64)
@@ -52,6 +54,7 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
     crops = waves.crops.reshape(-1, N_VALUES)
     centres = _centres(crops)
     order, bounds = _lists(crops, centres)
+    at_most = _at_most(len(thumbnails))
     probes = int(np.clip(_MAX_COSINES / (len(waves.queries) * _PER_LIST), _MIN_PROBES, _MAX_PROBES))
     closest = _closest(waves.queries, centres, min(probes, len(centres)))
     askers, ask_bounds = _grouped(closest.ravel(), len(centres))
@@ -63,11 +66,15 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
         for start in range(0, len(here) if len(members) else 0, _ASKERS):
             some = here[start : start + _ASKERS]
             cosines = np.asarray(waves.queries[some].astype(np.float32) @ listed, np.float32)
-            found.append(_best(cosines, waves.asking[some], members // len(FRAMES)))
+            found.append(_best(cosines, waves.asking[some], members // len(FRAMES), at_most))
         if sum(len(values) for _, _, values in found[1:]) > _MAX_FOUND:
             found = [_ranked(found, len(thumbnails))]
     left, right, _ = _ranked(found, len(thumbnails))
     return np.stack([left, right], axis=1).astype(np.int64)
+
+
+def _at_most(n: int) -> int:
+    return N_CANDIDATES_OF_FEW if n <= FEW else N_CANDIDATES
 
 
 def _centres(units: npt.NDArray[np.int8]) -> Array:
@@ -127,13 +134,14 @@ def _same_half(halves: npt.NDArray[np.int8]) -> Found:
     return _joined(found)
 
 
-def _best(cosines: Array, asking: npt.NDArray[np.int32], pictures: npt.NDArray[np.int32]) -> Found:
+def _best(cosines: Array, asking: npt.NDArray[np.int32], pictures: npt.NDArray[np.int32], at_most: int) -> Found:
     """The highest of the cosines (A, M) of pictures that ask with crops in a list, a few for each.
 
     Args:
         cosines: one row for each of ``asking``.
         asking: (A,) numbers of pictures.
         pictures: (M,) what the crops are of, ascending.
+        at_most: of each asking picture.
     """
     row, place = np.divmod(np.flatnonzero(cosines >= MIN_CANDIDATE), cosines.shape[1])
     others = asking[row] != pictures[place]
@@ -142,7 +150,7 @@ def _best(cosines: Array, asking: npt.NDArray[np.int32], pictures: npt.NDArray[n
     value = np.maximum.reduceat(cosines[row, place], first) if len(first) else np.zeros(0, np.float32)
     row, picture = row[first], pictures[place[first]]
     order = np.lexsort((-value, row))
-    order = order[np.arange(len(order)) - np.searchsorted(row, row[order]) < N_CANDIDATES]
+    order = order[np.arange(len(order)) - np.searchsorted(row, row[order]) < at_most]
     return asking[row[order]], picture[order], value[order]
 
 
@@ -152,7 +160,7 @@ def _joined(found: Sequence[Found]) -> Found:
 
 
 def _ranked(found: Sequence[Found], n: int) -> Found:
-    """Each pair once, and no more than ``N_CANDIDATES`` of each of ``n`` pictures; the highest cosines first.
+    """Each pair once, and no more than there may be of each of ``n`` pictures; the highest cosines first.
 
     Pictures and cosine of a pair are packed into one integer, in the order to sort by: far faster than sorting places.
     """
@@ -167,7 +175,8 @@ def _ranked(found: Sequence[Found], n: int) -> Found:
     packed = _packed_sorted(packed >> fine + name, (_low(packed, fine), fine), (_low(packed >> fine, name), name))
     left = packed >> fine + name
     few = np.ones(len(left), bool)
-    few[N_CANDIDATES:] = left[N_CANDIDATES:] != left[:-N_CANDIDATES]
+    at_most = _at_most(n)
+    few[at_most:] = left[at_most:] != left[:-at_most]
     packed = packed[few]
     packed = _packed_sorted(_low(packed >> name, fine), (packed >> fine + name, name), (_low(packed, name), name))
     values = (1 - (packed >> 2 * name) / (2**fine - 1)).astype(np.float32)

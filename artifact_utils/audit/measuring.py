@@ -87,7 +87,7 @@ def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
     relative = path.relative_to(root)
     row: dict[str, Any] = {
         "path": relative.as_posix(),
-        "split": relative.parts[0] if len(relative.parts) > 1 else "",
+        "split": relative.parts[0] if len(relative.parts) > 1 and relative.parts[0] not in CLASS_NAMES else "",
         "class_name": class_name(path),
         "readable": False,
         "suffix_fits": False,
@@ -98,7 +98,7 @@ def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
     try:
         str(relative).encode()
     except UnicodeEncodeError:  # no table could hold it
-        shown = {name: row[name].encode("utf-8", "replace").decode() for name in ("path", "split")}
+        shown = {name: row[name].encode("utf-8", "backslashreplace").decode() for name in ("path", "split")}
         return row | shown | {"reason": "its name is not valid UTF-8: rename it"}
     try:
         content = read_file(path)
@@ -161,7 +161,8 @@ def _header(content: bytes) -> dict[str, Any]:
             has_exif = image.format != "PNG" or b"eXIf" in content  # of a PNG without, getexif() decodes all pixels
             orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1)) if has_exif else 1
             width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
-            row = {"format": image.format or "", "mode": image.mode, "width": width, "height": height}
+            name = "JPEG" if image.format == "MPO" else image.format or ""  # several JPEGs in one, as phones write
+            row = {"format": name, "mode": image.mode, "width": width, "height": height}
             tables = getattr(image, "quantization", None)
             quality = {"jpeg_quality": jpeg_quality(tables)} if tables else {}
             return row | {"aspect": width / height, "orientation": orientation, **quality}

@@ -1,5 +1,6 @@
 """Measuring every picture of a folder into one table, in parallel, and going on where an earlier scan stopped."""
 
+import glob
 import os
 import warnings
 from collections import deque
@@ -15,7 +16,7 @@ from PIL import Image
 
 from artifact_utils.audit.measuring import COLUMNS, measure, outline
 from artifact_utils.files import write_bytes
-from artifact_utils.images import IMAGE_SUFFIXES
+from artifact_utils.images import PICTURE_SUFFIXES
 from artifact_utils.progress import progress_bar
 
 PART_ROWS = 1000  # measured between two saves: what a kill can cost
@@ -82,7 +83,7 @@ def scan(
     while part := [row for _, row in zip(range(PART_ROWS), rows, strict=False)]:
         chunks.append(_typed(part))
         if table is not None and len(part) == PART_ROWS:
-            _save(chunks[-1], _part(Path(table), len(chunks)))
+            _save(chunks[-1], _next_part(Path(table)))
     result = pd.concat(chunks).sort_values("path", ignore_index=True) if chunks else _typed([])
     if table is not None:
         _save(result, Path(table))
@@ -102,7 +103,7 @@ def pictures(root: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith(PICTURE_SUFFIXES):
                 yield Path(parent) / name
 
 
@@ -126,8 +127,8 @@ def _in_order(
 
 
 def _printable(name: str) -> str:
-    """A name as the table holds it: bytes that are no text are replaced, as in ``measure``."""
-    return name.encode("utf-8", "replace").decode()
+    """A name as the table holds it: bytes that are no text are written out, as in ``measure``."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _changed_ns(path: Path) -> int:
@@ -172,9 +173,11 @@ def _save(frame: pd.DataFrame, file: Path) -> None:
     write_bytes(file, memoryview(sink.getvalue()))
 
 
-def _part(table: Path, number: int) -> Path:
-    return table.with_name(f"{table.name}.{number:06d}.part")
+def _next_part(table: Path) -> Path:
+    """A name behind those of the parts that there are."""
+    last = max((int(part.name.split(".")[-2]) for part in _parts(table)), default=0)
+    return table.with_name(f"{table.name}.{last + 1:06d}.part")
 
 
 def _parts(table: Path) -> list[Path]:
-    return sorted(table.parent.glob(f"{table.name}.??????.part"))
+    return sorted(table.parent.glob(f"{glob.escape(table.name)}.[0-9][0-9][0-9][0-9][0-9][0-9].part"))

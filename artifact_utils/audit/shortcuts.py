@@ -54,7 +54,7 @@ class Shortcuts:
     @property
     def found(self) -> bool:
         """Whether there is reason to worry."""
-        return self.auc > WARNING_AUC or len(self.telling) > 0
+        return (self.auc > WARNING_AUC and self.low > 0.5) or len(self.telling) > 0
 
     @property
     def telling(self) -> pd.DataFrame:

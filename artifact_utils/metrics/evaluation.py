@@ -156,7 +156,7 @@ def _point_estimates(scores: npt.NDArray[Any], labels: npt.NDArray[Any], predict
         "accuracy": float((labels == predicted).mean()),
         "macro_f1": _or_none(np.mean(f1)),
         "roc_auc": float(roc_auc_score(labels, scores)) if both else None,
-        "average_precision": float(average_precision_score(labels, scores)) if both else None,
+        "average_precision": float(average_precision_score(labels, scores)) if labels.any() else None,
         **at_rates,
         "classes": {
             name: {

@@ -68,7 +68,9 @@ def plot_slices(slices: pd.DataFrame) -> Figure:
         ax.grid(axis="y", visible=False)
     axes[0].set_xlim(-0.02, 1.02)
     axes[1].set_xlim(left=0)
-    axes[0].set_yticks(range(len(slices)), [f"{row.slice}: {row.value}" for row in slices.itertuples()], fontsize=8)
+    axes[0].set_yticks(
+        range(len(slices)), [f"{row.slice}: {row.value}".replace("$", r"\$") for row in slices.itertuples()], fontsize=8
+    )
     for last in np.flatnonzero(slices["slice"].to_numpy()[1:] != slices["slice"].to_numpy()[:-1]):
         for ax in axes:
             ax.axhline(last + 0.5, color=GREY, linewidth=0.5)

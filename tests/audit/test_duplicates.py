@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from artifact_utils.audit import find_duplicates, find_leaks, lookalikes, near_duplicate_groups, scan
+from artifact_utils.audit import find_duplicates, find_leaks, lookalikes, near_duplicate_groups, scan, united_groups
 from artifact_utils.audit.alignment import compare, outline
 from artifact_utils.audit.duplicates import MIN_SIMILARITY
 from artifact_utils.audit.lookalikes import candidates
@@ -113,6 +113,32 @@ def test_duplicates_are_grouped_and_leaks_between_splits_listed(folder):
     assert leaks["path"].tolist() == ["test/artifacts/image_9_1.png", "test/no_artifacts/image_8_0.jpg"]
 
 
+def test_every_leaking_picture_is_listed(tmp_path):
+    for name in ("test/a", "test/b", "train/c", "train/d"):
+        save(picture(0), tmp_path / f"{name}.png")
+    leaks = find_leaks(find_duplicates(scan(tmp_path)))
+    assert set(leaks["path"]) | set(leaks["other"]) == {"test/a.png", "test/b.png", "train/c.png", "train/d.png"}
+    assert (leaks["split"] != leaks["other_split"]).all()
+    assert (leaks["similarity"] == 1).all()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_different_things_on_one_plain_wall_are_no_duplicates(tmp_path, share):
+    side = round(240 * share)
+    for i in range(6):
+        wall = Image.new("RGB", (240, 240), "white")
+        wall.paste(picture(i).resize((side, side)), ((240 - side) // 2, (240 - side) // 2))
+        save(wall, tmp_path / f"{i}.png")
+        wall.save(tmp_path / f"{i} copy.jpg", quality=60)
+    duplicates = find_duplicates(scan(tmp_path))
+    assert duplicates.groupby("group")["path"].apply(list).tolist() == [[f"{i} copy.jpg", f"{i}.png"] for i in range(6)]
+
+
+def test_groups_part_neither_people_nor_copies():
+    groups = united_groups(["ann", "", "bob", "bob", "", ""], [0, 0, 0, 1, 2, 3])
+    assert groups.tolist() == [0, 0, 0, 0, 1, 2]
+
+
 def test_many_copies_are_one_group_not_many_pairs(tmp_path):
     for i, change in enumerate(CHANGES.values()):
         save(change(picture(3)), tmp_path / f"{i}.png")
@@ -162,7 +188,7 @@ def test_many_pictures_are_compared_in_lists(monkeypatch):
     thumbnails[300] = picture.transpose(Image.Transpose.ROTATE_90).tobytes()
     pairs = candidates(thumbnails, 64)
     assert {(17, 540), (540, 17), (17, 300), (300, 540)} <= set(map(tuple, pairs.tolist()))
-    assert np.bincount(pairs[:, 0]).max() <= lookalikes.N_CANDIDATES
+    assert np.bincount(pairs[:, 0]).max() <= lookalikes.N_CANDIDATES_OF_FEW
     assert (pairs[:, 0] != pairs[:, 1]).all()
 
 

@@ -172,6 +172,44 @@ def test_hashes_are_those_of_imagehash_for_every_turn(tmp_path):
     assert len(set(row["turned_phashes"].split())) == 7
 
 
+def test_every_stopped_scan_gets_further(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(scanning, "PART_ROWS", 2)
+    measured, stopped = [], 0
+
+    def measure_three(path, root, changed):
+        measured.append(path.name)
+        if len(measured) == 4:
+            raise KeyboardInterrupt
+        return measure(path, root, changed)
+
+    monkeypatch.setattr(scanning, "measure", measure_three)
+    while not (tmp_path / "table.parquet").exists():
+        measured.clear()
+        try:
+            table = scan(folder, table=tmp_path / "table.parquet", workers=1)
+        except KeyboardInterrupt:
+            stopped += 1
+    monkeypatch.undo()
+    assert stopped == 4  # eleven pictures, two of which each attempt keeps
+    assert table.equals(scan(folder))
+
+
+def test_a_folder_of_two_classes_has_no_splits(folder):
+    assert set(scan(folder / "train")["split"]) == {""}
+
+
+def test_names_that_print_alike_stay_apart(tmp_path):
+    for byte in (b"\xfe", b"\xff"):
+        save(picture(0), Path(os.fsdecode(os.fsencode(tmp_path) + b"/x" + byte + b".png")))
+    assert scan(tmp_path)["path"].nunique() == 2
+
+
+def test_several_jpegs_in_one_file_are_a_jpeg(tmp_path):
+    picture(0).save(tmp_path / "phone.jpg", "MPO", save_all=True, append_images=[picture(1)])
+    row = scan(tmp_path).iloc[0]
+    assert (row["format"], row["suffix_fits"], row["readable"]) == ("JPEG", True, True)
+
+
 def test_a_stopped_scan_goes_on_and_redoes_what_changed(folder, tmp_path, monkeypatch):
     table = tmp_path / "out" / "table.parquet"
     monkeypatch.setattr(scanning, "PART_ROWS", 3)
@@ -226,7 +264,7 @@ def test_hostile_files_are_rows_and_stop_nothing(tmp_path):
         "cut.png": False,
         "dangling.jpg": False,
         "pipe.png": False,
-        "caf?.png": False,
+        "caf\\udce9.png": False,
     }
     assert (rows.loc[~rows["readable"], "reason"] != "").all()
     assert len(scan(tmp_path, table=tmp_path / "table.parquet")) == 6
