@@ -22,7 +22,9 @@ MIN_DETAIL = 0.6
 _COARSE = 32  # pixels of a side at which turn and place of a crop are looked for
 _SIZES = (32, 30, 29, 27, 26)  # and those of the crops that are tried, down to 80%
 _FLAT = 1e-3  # grey levels; what varies less correlates with nothing
-_SURE = 0.99
+_NEAR, _SURE = 0.65, 0.99
+"""Agreement between which it is worth to refine the place: of 150 crops those that were found had 0.72 and more before,
+of 1,500 pairs of other pictures 97 in 100 had less."""
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
 _SMOOTHING = 3  # pixels
 _WINDOW = 11 / 64  # side of a neighbourhood, of the side of the thumbnail
@@ -73,7 +75,7 @@ def compare(one: Outline, other: Outline) -> float:
         return 0.0
     target, whole = turn_back(one.grey, way), other.grey
     uncropped, cropped = _agreement(target, whole), _agreement(target, _warp(whole, matrix))
-    if max(uncropped, cropped) > _SURE:
+    if not _NEAR < max(uncropped, cropped) <= _SURE:
         return max(uncropped, cropped)
     everywhere = np.full(target.shape, 255, np.uint8)
     try:

@@ -19,7 +19,7 @@ MIN_CANDIDATE = 0.87
 """Cosine from which on two descriptors are looked at closer; crops of 80% keep 0.91 in 99 of 100 cases."""
 MIN_SAME_HALF = 0.99
 """Cosine from which on one half of two pictures passes for the same."""
-N_CANDIDATES, N_CANDIDATES_OF_FEW, FEW = 32, 128, 5000
+N_CANDIDATES, N_CANDIDATES_OF_FEW, FEW = 32, 64, 5000
 """Closest pictures looked at, each: more where there are few pictures, for they may all be of the same people."""
 
 _PER_LIST, _MAX_LISTS = 3000, 1024
@@ -44,7 +44,7 @@ def candidates(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.int64]:
         side: of a thumbnail in pixels.
 
     Returns:
-        (M, 2): the picture and the one that it may be a crop of; for each of up to 5,000 pictures at most 128, of more
+        (M, 2): the picture and the one that it may be a crop of; for each of up to 5,000 pictures at most 64, of more
         at most 32.
     """
     if len(thumbnails) < 2:
