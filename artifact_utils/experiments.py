@@ -76,7 +76,7 @@ def compare(folder: Path, variants: Mapping[str, TrainConfig], *, seeds: Sequenc
 
 def _check_recipe(config: TrainConfig, run: Path) -> None:
     """Raise where a finished run was trained by another recipe, as far as its version had the options."""
-    wanted = _recipe(json.loads(json.dumps(asdict(resolve(config)), default=str)))
+    wanted = _recipe(_as_stored(config))
     stored = _recipe(json.loads((run / "config.json").read_text()))
     if other := [name for name in wanted.keys() & stored.keys() if wanted[name] != stored[name]]:
         raise ExperimentError(f"{run} was trained with another {', '.join(sorted(other))}: remove it to train anew")
@@ -84,7 +84,7 @@ def _check_recipe(config: TrainConfig, run: Path) -> None:
 
 def _take_over(config: TrainConfig, run: Path) -> bool:
     """Copy a finished run of the same recipe from a comparison beside this one, if there is any."""
-    wanted = _recipe(json.loads(json.dumps(asdict(resolve(config)), default=str)))
+    wanted = _recipe(_as_stored(config))
     for file in sorted(run.parent.parent.glob("*/*/metrics.json")):
         stored = json.loads((file.parent / "config.json").read_text())
         if _recipe(stored) == wanted:
@@ -96,6 +96,12 @@ def _take_over(config: TrainConfig, run: Path) -> bool:
             partial.rmdir()
             return True
     return False
+
+
+def _as_stored(config: TrainConfig) -> dict[str, Any]:
+    """What ``config.json`` of its run holds."""
+    stored: dict[str, Any] = json.loads(json.dumps(asdict(resolve(config)), default=str))
+    return stored
 
 
 def _recipe(config: dict[str, Any]) -> dict[str, Any]:

@@ -191,7 +191,7 @@ print(n_killed, "times killed")
 
 def test_killed_at_many_moments_a_run_ends_as_if_nothing_had_happened(dataset_folder, tmp_path):
     (tmp_path / "killing.py").write_text(KILLING)
-    n_kills, seed = 4, 0
+    n_kills, seed = 6, 0
     process = subprocess.run(
         [sys.executable, "killing.py", str(dataset_folder), str(n_kills), str(seed)], cwd=tmp_path, text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"}, capture_output=True,

@@ -34,7 +34,7 @@ _EMPTY = 0.02  # share of neighbourhoods with more than noise below which there 
 
 
 @dataclass(frozen=True)
-class Outline:
+class Prepared:
     """What a picture is compared by: ``grey`` (S, S), the ``field`` (32, 32) of its details that crops are looked for
     in, the ``spreads`` of its parts as large as a crop (lengths without their means), and as ``templates`` (n * n,) the
     details at the scale of every crop, without their mean and of unit length."""
@@ -45,7 +45,7 @@ class Outline:
     templates: tuple[Array, ...]
 
 
-def outline(grey: Array) -> Outline:
+def prepare(grey: Array) -> Prepared:
     """Prepare a picture for any number of comparisons.
 
     Args:
@@ -53,10 +53,10 @@ def outline(grey: Array) -> Outline:
     """
     details = [_details(_resized(grey, size)) for size in _SIZES]
     spreads = tuple(_spreads(details[0], size) for size in _SIZES)
-    return Outline(grey, details[0], spreads, tuple(_template(detail) for detail in details))
+    return Prepared(grey, details[0], spreads, tuple(_template(detail) for detail in details))
 
 
-def compare(one: Outline, other: Outline) -> float:
+def compare(one: Prepared, other: Prepared) -> float:
     """How well a picture agrees with a crop of another, once turned and aligned, in [0, 1].
 
     Local correlations of the grey levels (as in SSIM, Wang et al. 2004, without its luminance term) over windows of a
@@ -116,7 +116,7 @@ def _turns(size: int) -> npt.NDArray[np.int64]:
 _TURNS = [_turns(size) for size in _SIZES]
 
 
-def _place(one: Outline, other: Outline) -> tuple[float, int, Array]:
+def _place(one: Prepared, other: Prepared) -> tuple[float, int, Array]:
     """How well the details correlate where they do best, how ``one`` is turned there, and the crop of ``other``."""
     best = -1.0, 0, _COARSE, 0, 0
     for size, template, spread, turns in zip(_SIZES, one.templates, other.spreads, _TURNS, strict=True):

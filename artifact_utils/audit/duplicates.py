@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from artifact_utils.audit.alignment import Outline, compare, outline
+from artifact_utils.audit.alignment import Prepared, compare, prepare
 from artifact_utils.audit.lookalikes import candidates
 from artifact_utils.audit.measuring import THUMBNAIL_SIDE
 from artifact_utils.audit.scanning import outlines
@@ -142,7 +142,7 @@ def _pairs(rows: pd.DataFrame, min_similarity: float, *, across_splits: bool = F
             known.join(i, j)
     distinct = np.array(sorted(first.values()), dtype=np.int64)
     thumbnails: Sequence[bytes] = rows["thumbnail"].iloc[distinct].tolist()
-    prepared = lru_cache(_KEPT)(lambda i: _outline(thumbnails[i]))
+    prepared = lru_cache(_KEPT)(lambda i: _prepared(thumbnails[i]))
     todo = candidates(thumbnails, THUMBNAIL_SIDE)
     if across_splits:
         split = rows["split"].to_numpy()[distinct]
@@ -160,9 +160,9 @@ def _pairs(rows: pd.DataFrame, min_similarity: float, *, across_splits: bool = F
     return np.array(left, np.int64), np.array(right, np.int64), np.array(similarities, np.float64)
 
 
-def _outline(thumbnail: bytes) -> Outline:
+def _prepared(thumbnail: bytes) -> Prepared:
     grey = np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return outline(grey.astype(np.float32))
+    return prepare(grey.astype(np.float32))
 
 
 class _Union:

@@ -98,7 +98,7 @@ def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
     try:
         str(relative).encode()
     except UnicodeEncodeError:  # no table could hold it
-        shown = {name: row[name].encode("utf-8", "backslashreplace").decode() for name in ("path", "split")}
+        shown = {name: printable(row[name]) for name in ("path", "split")}
         return row | shown | {"reason": "its name is not valid UTF-8: rename it"}
     try:
         content = read_file(path)
@@ -130,6 +130,11 @@ def outline_pixels(image: Image.Image) -> dict[str, Any]:
 def _outline(image: Image.Image, identity: bytes) -> dict[str, Any]:
     thumbnail = _thumbnail(_shrink(image).convert("L"))
     return {"readable": True, "sha256": hashlib.sha256(identity).hexdigest(), "thumbnail": thumbnail}
+
+
+def printable(name: str) -> str:
+    """A name as the table holds it: bytes that are no text are written out."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def class_name(path: Path) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from artifact_utils.audit.measuring import COLUMNS, measure, outline
+from artifact_utils.audit.measuring import COLUMNS, measure, outline, printable
 from artifact_utils.files import write_bytes
 from artifact_utils.images import PICTURE_SUFFIXES
 from artifact_utils.progress import progress_bar
@@ -72,7 +72,7 @@ def scan(
             raise ValueError(f"at most {at_most} pictures leaves nothing to audit: allow 1 or more")
         files = files[:: -(-len(files) // at_most) or 1]
     known = _typed([]) if table is None else _load(Path(table))
-    name_of = {file: _printable(file.relative_to(root).as_posix()) for file in files}
+    name_of = {file: printable(file.relative_to(root).as_posix()) for file in files}
     changed = {name_of[file]: _changed_ns(file) for file in files} if len(known) else {}
     as_it_was = [changed.get(path) == when for path, when in zip(known["path"], known["changed_ns"], strict=True)]
     known = known[pd.Series(as_it_was, index=known.index, dtype=bool)]
@@ -124,11 +124,6 @@ def _in_order(
                 yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not first finish the queue
-
-
-def _printable(name: str) -> str:
-    """A name as the table holds it: bytes that are no text are written out, as in ``measure``."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _changed_ns(path: Path) -> int:
