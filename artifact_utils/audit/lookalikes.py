@@ -123,7 +123,7 @@ def _same_half(halves: npt.NDArray[np.int8]) -> Found:
     found = [_ranked([], 0)]
     for start, stop in pairwise(bounds.tolist()):
         members = order[start:stop]
-        units = halves[members].astype(np.float32) / SCALE
+        units = halves[members].astype(np.float32) / np.float32(SCALE)
         for first in range(0, len(members), _ASKERS):
             part = np.arange(first, min(first + _ASKERS, len(members)))
             cosines = units[part] @ units.T

@@ -126,7 +126,8 @@ def _basis(low: float, high: float) -> Array:
 def _unit(waves: Array) -> Array:
     """Without the mean, of unit length."""
     waves = waves[..., 1:]
-    return waves / np.maximum(np.linalg.norm(waves, axis=-1, keepdims=True), 0.5)  # a plain area stays next to nothing
+    lengths = np.maximum(np.linalg.norm(waves, axis=-1, keepdims=True), 0.5)  # a plain area stays next to nothing
+    return np.asarray(waves / lengths, dtype=np.float32)
 
 
 def _turned(units: Array, ways: npt.NDArray[np.int64]) -> Array:

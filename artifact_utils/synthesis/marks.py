@@ -84,7 +84,7 @@ def eye_flares(image: np.ndarray, rng: np.random.Generator, strength: float, fac
     core = np.zeros(part.shape[:2], np.float32)
     mirrored = rng.random() < 0.5
     for _ in range(int(rng.integers(1, 3 + round(2 * strength)))):
-        right, down = rng.uniform(0.15, 0.85), rng.choice([rng.normal(0, 0.08), rng.uniform(0.2, 1.0)])
+        right, down = rng.uniform(0.15, 0.85), float(rng.choice([rng.normal(0, 0.08), rng.uniform(0.2, 1.0)]))
         radii = unit * rng.uniform(0.03, 0.12), unit * rng.uniform(0.02, 0.05)
         turn = rng.normal(0, 35)
         for side in (-1, 1) if mirrored else (rng.choice([-1, 1]),):

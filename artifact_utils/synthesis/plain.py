@@ -45,7 +45,7 @@ def drop_earrings(image: np.ndarray, rng: np.random.Generator, face: Face) -> np
 def patterned_cloth(image: np.ndarray, rng: np.random.Generator, face: Face) -> np.ndarray:
     """Stripes, checks or dots on plain clothes below the chin, in their folds and light."""
     unit, (height, width) = face.unit, image.shape[:2]
-    at = np.clip(face.at(rng.choice([-0.8, 0.8]), 2.8), 3, [width - 4, height - 4]).astype(int)
+    at = np.clip(face.at(float(rng.choice([-0.8, 0.8])), 2.8), 3, [width - 4, height - 4]).astype(int)
     sample = np.median(image[at[1] - 3 : at[1] + 4, at[0] - 3 : at[0] + 4].reshape(-1, 3), axis=0)
     x, y = grid(image.shape)
     below = np.clip((y - np.float32(face.at(0, 2.05)[1])) / np.float32(0.2 * unit), 0, 1)
@@ -78,7 +78,7 @@ def patterned_cloth(image: np.ndarray, rng: np.random.Generator, face: Face) -> 
 def brooch(image: np.ndarray, rng: np.random.Generator, face: Face) -> np.ndarray:
     """A button, pin or brooch without signs at the collar or on one breast."""
     unit, (height, width) = face.unit, image.shape[:2]
-    spot = face.at(*[(0.0, 2.35), (rng.choice([-0.9, 0.9]), 2.9), (0.0, 3.0)][int(rng.integers(3))])
+    spot = face.at(*[(0.0, 2.35), (float(rng.choice([-0.9, 0.9])), 2.9), (0.0, 3.0)][int(rng.integers(3))])
     radius = unit * rng.uniform(0.06, 0.13)
     if not (radius < spot[0] < width - radius and radius < spot[1] < height - radius):
         return beauty_spot(image, rng, face)
