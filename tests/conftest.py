@@ -1,7 +1,6 @@
 """A small labelled data set that the tests draw themselves: plain faces, some with a torn block across them."""
 
 import csv
-import os
 import shutil
 from pathlib import Path
 
@@ -15,15 +14,6 @@ from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import TrainConfig
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.models import build_model
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # for all that pytest starts: its processes share the cores among them
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process takes the notebooks, which share what they download and train; the others a file of tests each."""
-    for item in items:
-        group = "notebooks" if item.path.suffix == ".ipynb" else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def draw_portrait(path: Path, *, seed: int, artifact: bool, size: int = 64) -> None:
