@@ -90,7 +90,7 @@ def _take_over(config: TrainConfig, run: Path) -> bool:
         if _recipe(stored) == wanted:
             partial = run.parent / ".partial"  # one level deeper, nobody takes it for a run
             shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(file.parent, partial / run.name)
+            shutil.copytree(file.parent, partial / run.name, ignore=shutil.ignore_patterns(*STATES))
             write_json(partial / run.name / "config.json", stored | {"out": str(run)})
             (partial / run.name).replace(run)
             partial.rmdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import draw_portrait
+from helpers import draw_portrait
 
 from artifact_utils import cache
 from artifact_utils.cache import decode, decode_squares, decode_stream

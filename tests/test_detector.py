@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_portrait
+from helpers import draw_portrait
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 

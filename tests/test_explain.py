@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import draw_portrait
+from helpers import draw_portrait
 from PIL import Image
 from torchvision.transforms import v2
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import draw_portrait
+from helpers import draw_portrait
 from PIL import Image
 
 from artifact_utils.checkpoints import CheckpointError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import weights_of
+from helpers import weights_of
 
 from artifact_utils.config import TrainConfig
 from artifact_utils.files import PART
