@@ -85,9 +85,9 @@ def _check_recipe(config: TrainConfig, run: Path) -> None:
 def _take_over(config: TrainConfig, run: Path) -> bool:
     """Copy a finished run of the same recipe from a comparison beside this one, if there is any."""
     wanted = _recipe(_as_stored(config))
-    for file in sorted(run.parent.parent.glob("*/*/metrics.json")):
-        stored = json.loads((file.parent / "config.json").read_text())
-        if _recipe(stored) == wanted:
+    for file in sorted(run.parent.parent.glob("*/*/config.json")):
+        stored = json.loads(file.read_text())
+        if _recipe(stored) == wanted and (file.parent / "metrics.json").exists():
             partial = run.parent / ".partial"  # one level deeper, nobody takes it for a run
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(file.parent, partial / run.name, ignore=shutil.ignore_patterns(*STATES))

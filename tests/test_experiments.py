@@ -69,18 +69,19 @@ def test_a_comparison_trains_what_is_missing_and_keeps_the_rest(dataset_folder, 
         data=dataset_folder, arch="efficientnet_lite0", weights="none", image_size=32, epochs=1, batch_size=8,
         device="cpu", workers=0, synthetic_fraction=0.0, test=False,
     )  # fmt: skip
+    folder = tmp_path / "04_one"  # what lies beside it may be taken over
     variants = {"base": base, "slow": replace(base, lr=1e-5)}
-    table = compare(tmp_path, variants, seeds=(0, 1))
+    table = compare(folder, variants, seeds=(0, 1))
     assert table.index.tolist() == ["base", "slow"]
     assert table["seeds"].tolist() == [2, 2]
-    assert "test" not in json.loads((tmp_path / "base-0" / "metrics.json").read_text())
-    assert not list(tmp_path.glob("*/*.pt"))
+    assert "test" not in json.loads((folder / "base-0" / "metrics.json").read_text())
+    assert not list(folder.glob("*/*.pt"))
     trained = []
     monkeypatch.setattr("artifact_utils.experiments.train", lambda config: trained.append(config.out.name))
-    compare(tmp_path, variants, seeds=(0, 1, 2))
+    compare(folder, variants, seeds=(0, 1, 2))
     assert trained == ["base-2", "slow-2"]
     with pytest.raises(ExperimentError, match=r"base-0 was trained with another epochs, lr: remove it to train anew"):
-        compare(tmp_path, {"base": replace(base, lr=1e-4, epochs=2)}, seeds=(0,))
+        compare(folder, {"base": replace(base, lr=1e-4, epochs=2)}, seeds=(0,))
 
 
 def test_a_student_learns_from_teachers_of_another_size(dataset_folder, tmp_path):
@@ -104,6 +105,8 @@ def test_a_variant_that_another_comparison_has_trained_is_taken_over(dataset_fol
         device="cpu", workers=0, synthetic_fraction=0.0, test=False,
     )  # fmt: skip
     compare(tmp_path / "04_one", {"base": base}, seeds=(0,))
+    (tmp_path / "00_run" / "evaluation").mkdir(parents=True)
+    (tmp_path / "00_run" / "evaluation" / "metrics.json").write_text("{}")  # a report, no run
     trained = []
     monkeypatch.setattr("artifact_utils.experiments.train", lambda config: trained.append(config.out.name))
     compare(tmp_path / "06_other", {"plain": base, "slow": replace(base, lr=1e-5)}, seeds=(0,))
