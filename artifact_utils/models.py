@@ -12,6 +12,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from artifact_utils.backbones import BACKBONES
 from artifact_utils.weights import Weights, WeightsError, pretrained_state
+from artifact_utils.winograd import use_winograd
 
 
 class Locator(nn.Module):
@@ -81,6 +82,7 @@ class ArtifactClassifier(nn.Module):
         backbone = BACKBONES[arch]
         self.arch, self.image_size, self.also_at = arch, image_size, also_at
         self.backbone = backbone.build(image_size)
+        use_winograd(self.backbone)
         self.head: nn.Module | None = None
         if pooled:
             self.head = vgg_head(backbone.n_features) if arch == "vgg19" else linear_head(backbone.n_features)

@@ -3,8 +3,9 @@
     python benchmarks/training_step.py --arch efficientnet_lite0 [--size 160] [--batch 16] [--rounds 10]
     python benchmarks/training_step.py --arch vgg19 --size 224 --batch 8 --rounds 3
 
-The plain loop is the one of most tutorials: fp32, NCHW, Adam with its own loop over the parameters, ``loss.item()`` at
-every step. It runs alone first, for the engine changes how the process keeps memory, and then in turn with the engine.
+The plain loop is the one of most tutorials: fp32, NCHW, PyTorch's own convolutions, Adam with its own loop over the
+parameters, ``loss.item()`` at every step. It runs alone first, for the engine changes how the process keeps memory, and
+then in turn with the engine.
 The engine's step includes what the loop around the network does: scaling from uint8, the loss of the locator, clipping,
 AdamW, schedule. Both train the same model, all of it; ``--preset`` freezes what the preset does.
 """
@@ -25,6 +26,7 @@ from artifact_utils.models import ArtifactClassifier, build_model
 from artifact_utils.optimisation import build_optimizer, keep_freed_memory
 from artifact_utils.training_step import TrainingStep
 from artifact_utils.transforms import build_transforms
+from artifact_utils.winograd import WinogradConv2d
 
 
 def new_model(arch: str, size: int, frozen: float, device: torch.device) -> ArtifactClassifier:
@@ -36,6 +38,9 @@ def new_model(arch: str, size: int, frozen: float, device: torch.device) -> Arti
 
 def plain_loop(arch: str, size: int, device: torch.device, batch: Sample) -> Callable[[], None]:
     model = new_model(arch, size, 0.0, device)
+    for module in model.modules():
+        if isinstance(module, WinogradConv2d):
+            module.__class__ = torch.nn.Conv2d
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, foreach=False)
     scale = build_transforms((0.5,) * 3, (0.5,) * 3)
 
