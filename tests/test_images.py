@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from artifact_utils.images import ImageError, decode_image, load_image, read_file
+from artifact_utils import images
+from artifact_utils.images import ImageError, decode_image, decode_small, load_image, read_file, shrink
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -194,6 +195,72 @@ def test_a_large_picture_is_refused_before_decoding_and_without_touching_global_
         load_image(portrait, max_pixels=3000)
     assert before == Image.MAX_IMAGE_PIXELS
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (64, 48)])
+def test_pngs_have_the_pixels_that_pil_sees(mode: str, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+    data = encoded(noise.convert(mode) if mode != "I;16" else noise.convert("I").convert("I;16"), "png")
+    assert (images._plain_png(data) is not None) == (mode == "RGB")
+    reference = Image.open(io.BytesIO(data))
+    expected = images._to_rgb(reference, "noise", 10_000)
+    assert np.array_equal(decode_image(data, "noise"), expected)
+
+
+def test_all_filters_and_interlacing_are_understood() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (10, 4, 3), dtype=np.uint8)
+    rows = b"".join(bytes([0]) + row.tobytes() for row in pixels)
+    for kind in range(5):
+        filtered = bytes([kind]) + pixels[0].tobytes()
+        data = png(4, 1, png_chunk(b"IDAT", zlib.compress(filtered)))
+        assert np.array_equal(images._plain_png(data), Image.open(io.BytesIO(data)))
+    whole = zlib.compress(rows)
+    data = png(4, 10, *(png_chunk(b"IDAT", whole[i : i + 7]) for i in range(0, len(whole), 7)))
+    assert np.array_equal(images._plain_png(data), pixels)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        png_chunk(b"tRNS", bytes(6)),
+        png_chunk(b"eXIf", b"MM\0*"),
+        png_chunk(b"tEXt", b"Raw profile type exif\0abc"),
+        png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x/>"),
+        png_chunk(b"acTL", bytes(8)),
+        png_chunk(b"IHDR", (4).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])),
+        png_chunk(b"xxXx", b""),
+    ],
+    ids=lambda chunk: chunk[4:8].decode(),
+)
+def test_what_says_how_to_show_the_picture_is_left_to_pil(chunk: bytes) -> None:
+    pixels = png_chunk(b"IDAT", zlib.compress(bytes(4 * 13)))
+    assert images._plain_png(png(4, 4, png_chunk(b"tEXt", b"parameters\0a face"), pixels)) is not None
+    assert images._plain_png(png(4, 4, chunk, pixels)) is None
+    assert images._plain_png(png(4, 4, pixels, chunk)) is None
+
+
+@pytest.mark.parametrize("rows", [b"", bytes(12), bytes(4 * 13)[:-1], b"\7" * 52])
+def test_pil_says_what_is_wrong_with_the_pixels(rows: bytes) -> None:
+    data = png(4, 4, png_chunk(b"IDAT", zlib.compress(rows)))
+    assert images._plain_png(data) is None
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_image(data, "broken.png")
+
+
+@pytest.mark.parametrize("size", [(512, 512), (1024, 768), (513, 700), (100, 90), (256, 256), (300, 256)])
+@pytest.mark.parametrize("suffix", ["png", "jpeg"])
+def test_a_small_copy_is_the_shrunken_picture(size: tuple[int, int], suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    data = encoded(smooth, suffix)
+    small = decode_small(data, "smooth", 256)
+    expected = shrink(decode_image(data, "smooth", min_side=256), 256)
+    assert small.size == expected.size
+    assert min(small.size) == min(256, *size)
+    assert np.abs(np.asarray(small, dtype=int) - np.asarray(expected)).max() <= 1
 
 
 def test_min_side_decodes_large_jpegs_smaller() -> None:

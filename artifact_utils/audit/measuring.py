@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageStat
 
-from artifact_utils.images import ImageError, decode_image, read_file
+from artifact_utils.images import ImageError, decode_small, read_file, shrink
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
 
 COLUMNS: dict[str, Any] = {
@@ -104,10 +104,10 @@ def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
         content = read_file(path)
         row |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **_header(content)}
         row["suffix_fits"] = path.suffix.lower() in _SUFFIXES.get(row["format"], ())
-        image = decode_image(content, str(path), min_side=SHORT_SIDE)
+        image = decode_small(content, str(path), SHORT_SIDE)
     except ImageError as error:
         return row | {"reason": error.reason}
-    return row | {"readable": True, **_measure_pixels(_shrink(image))}
+    return row | {"readable": True, **_measure_pixels(image)}
 
 
 def outline(path: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def outline(path: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"path": path.as_posix(), "readable": False, "sha256": "", "thumbnail": b""}
     try:
         content = read_file(path)
-        image = decode_image(content, str(path), min_side=SHORT_SIDE)
+        image = decode_small(content, str(path), SHORT_SIDE)
     except ImageError:  # whoever trains on it says so
         return row
     return row | _outline(image, content)
@@ -124,11 +124,11 @@ def outline(path: Path) -> dict[str, Any]:
 
 def outline_pixels(image: Image.Image) -> dict[str, Any]:
     """The same without ``path`` of a picture that is decoded already; ``sha256`` is then that of its pixels."""
-    return _outline(image, image.tobytes())
+    return _outline(shrink(image, SHORT_SIDE), image.tobytes())
 
 
 def _outline(image: Image.Image, identity: bytes) -> dict[str, Any]:
-    thumbnail = _thumbnail(_shrink(image).convert("L"))
+    thumbnail = _thumbnail(image.convert("L"))
     return {"readable": True, "sha256": hashlib.sha256(identity).hexdigest(), "thumbnail": thumbnail}
 
 
@@ -255,11 +255,3 @@ def _border(grey: npt.NDArray[np.uint8]) -> float:
         after = plain[::-1].index(False) if False in plain else 0
         shares.append((before + after) / len(plain))
     return float(max(shares))
-
-
-def _shrink(image: Image.Image) -> Image.Image:
-    scale = SHORT_SIDE / min(image.size)
-    if scale >= 1:
-        return image
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size, Image.Resampling.HAMMING, reducing_gap=1.0)
