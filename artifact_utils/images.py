@@ -179,6 +179,8 @@ def _plain_png(data: bytes) -> np.ndarray | None:
 
     None of any other, and of a damaged one: PIL says what is wrong with it.
     """
+    if data[24:26] != b"\x08\x02":  # bits per channel and kind of colour, where the header has to be
+        return None
     chunks, position = [], len(_PNG_START)
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -186,8 +188,6 @@ def _plain_png(data: bytes) -> np.ndarray | None:
         chunks.append(b"eXIf" if is_profile else kind)
         position += 12 + length
     if chunks[0] != b"IHDR" or chunks.count(b"IHDR") > 1 or not _PLAIN_CHUNKS.issuperset(chunks):
-        return None
-    if data[24:26] != b"\x08\x02":  # bits per channel and kind of colour
         return None
     try:
         return imagecodecs.spng_decode(data)

@@ -28,16 +28,25 @@ in two parts gives the same numbers."""
 
 _PART = 1 << 24  # numbers in the tiles of the pictures that are worked on together, so that memory stays small
 
-_INPUT = [
-    [4, 0, -5, 0, 1, 0],
-    [0, -4, -4, 1, 1, 0],
-    [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0],
-    [0, 2, -1, -2, 1, 0],
-    [0, 4, 0, -5, 0, 1],
-]
-_KERNEL = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]  # in 24ths
-_OUTPUT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+
+def _both_axes(matrix: list[list[int]]) -> Tensor:
+    """What a matrix does along the rows and then the columns of a tile, as one matrix."""
+    one_axis = torch.tensor(matrix, dtype=torch.float32)
+    return torch.kron(one_axis, one_axis)
+
+
+_INPUT = _both_axes(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
+)
+_KERNEL = _both_axes([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24**2
+_OUTPUT = _both_axes([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 _EVERYWHERE = 7  # the place, of the 36, that reaches all pixels of its tile alike: that of the bias
 
 
@@ -85,7 +94,7 @@ class _Convolution(torch.autograd.Function):
             products = torch.bmm(tiles, kernels.transpose(1, 2))
             if bias is not None:
                 products[_EVERYWHERE] += bias
-            _join(_both_axes(_OUTPUT) @ products.flatten(1), result[part])
+            _join(_OUTPUT @ products.flatten(1), result[part])
             kept += [tiles] if learns else []
         ctx.save_for_backward(kernels, *kept)
         ctx.shape = maps.shape
@@ -100,11 +109,11 @@ class _Convolution(torch.autograd.Function):
         of_kernels = torch.zeros_like(kernels) if for_weight else None
         padded = gradient.new_zeros(n, _up(height) + 2, _up(width) + 2, n_in) if for_maps else None
         for number, part in enumerate(_parts(ctx.shape, n_out)):
-            products = (_both_axes(_OUTPUT).T @ _split(gradient[part])).view(36, -1, n_out)
+            products = (_OUTPUT.T @ _split(gradient[part])).view(36, -1, n_out)
             if of_kernels is not None:
                 of_kernels.baddbmm_(products.transpose(1, 2), kept[number])
             if padded is not None:
-                of_tiles = _both_axes(_INPUT).T @ torch.bmm(products, kernels).flatten(1)
+                of_tiles = _INPUT.T @ torch.bmm(products, kernels).flatten(1)
                 _add_tiles(of_tiles, padded[part])
         return (
             padded[:, 1 : height + 1, 1 : width + 1].permute(0, 3, 1, 2) if padded is not None else None,
@@ -127,21 +136,15 @@ def _up(side: int) -> int:
     return -(-side // TILE) * TILE
 
 
-def _both_axes(matrix: list[list[int]]) -> Tensor:
-    """What a matrix does along the rows and then the columns of a tile, as one matrix."""
-    one_axis = torch.tensor(matrix, dtype=torch.float32)
-    return torch.kron(one_axis, one_axis)
-
-
 def _map_kernels(weight: Tensor) -> Tensor:
     """Kernels (O, I, 3, 3) to places (36, O, I)."""
-    places = _both_axes(_KERNEL) / 24**2 @ weight.permute(2, 3, 0, 1).reshape(9, -1)
+    places = _KERNEL @ weight.permute(2, 3, 0, 1).reshape(9, -1)
     return places.view(36, *weight.shape[:2])
 
 
 def _unmap_kernels(places: Tensor) -> Tensor:
     """The gradient of kernels (O, I, 3, 3) from that of their places (36, O, I)."""
-    kernels = (_both_axes(_KERNEL) / 24**2).T @ places.flatten(1)
+    kernels = _KERNEL.T @ places.flatten(1)
     return kernels.view(3, 3, *places.shape[1:]).permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
 
 
@@ -150,7 +153,7 @@ def _map_tiles(maps: Tensor) -> Tensor:
     _, n_channels, height, width = maps.shape
     border = 0, 0, 1, 1 + _up(width) - width, 1, 1 + _up(height) - height
     tiles = _tiles(F.pad(maps.permute(0, 2, 3, 1), border))
-    return (_both_axes(_INPUT) @ tiles.reshape(36, -1)).view(36, -1, n_channels)
+    return (_INPUT @ tiles.reshape(36, -1)).view(36, -1, n_channels)
 
 
 def _add_tiles(tiles: Tensor, padded: Tensor) -> None:

@@ -209,7 +209,7 @@ def test_pngs_have_the_pixels_that_pil_sees(mode: str, size: tuple[int, int]) ->
     assert np.array_equal(decode_image(data, "noise"), expected)
 
 
-def test_all_filters_and_interlacing_are_understood() -> None:
+def test_all_filters_and_pixels_in_many_chunks_are_understood() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (10, 4, 3), dtype=np.uint8)
     rows = b"".join(bytes([0]) + row.tobytes() for row in pixels)
