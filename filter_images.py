@@ -16,7 +16,7 @@ import tyro
 from artifact_utils.checkpoints import CheckpointError
 from artifact_utils.config import ConfigError
 from artifact_utils.files import FileError
-from artifact_utils.filtering import FilterConfig, move_flagged, score_folder, undo_move
+from artifact_utils.filtering.scoring import FilterConfig, move_flagged, score_folder, undo_move
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ import tyro
 from artifact_utils import distributed
 from artifact_utils.config import ConfigError, TrainConfig
 from artifact_utils.datasets import DataError
-from artifact_utils.demo_data import DemoDataError, ensure_dataset
+from artifact_utils.demo.dataset import DemoDataError, ensure_dataset
 from artifact_utils.files import FileError
 from artifact_utils.runs import RunError, TrainingInterrupted
 from artifact_utils.training import report, train

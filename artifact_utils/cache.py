@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from artifact_utils.console import progress_bar
 from artifact_utils.files import locked, write_bytes
 from artifact_utils.images import ImageError, decode_image, load_image, read_file
-from artifact_utils.progress import progress_bar
 from artifact_utils.transforms import to_square
 
 MEMORY_BYTES = 2 * 1024**3  # squares kept in memory where no folder can be written; a larger set is decoded every epoch

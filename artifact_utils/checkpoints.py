@@ -13,12 +13,13 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from artifact_utils.backbones import BACKBONES
+from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files import write_bytes
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.models import ArtifactClassifier
 
 
-class CheckpointError(ValueError):
+class CheckpointError(ArtifactUtilsError):
     """A file that is not a checkpoint of this project, or a damaged one."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from artifact_utils.backbones import BACKBONES
+from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.metrics import ThresholdRule
 from artifact_utils.optimisation import Optimizer, Schedule
 from artifact_utils.transforms import Augment
@@ -170,7 +171,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """The recipe of each architecture: what a field of ``TrainConfig`` left at None becomes."""
 
 
-class ConfigError(ValueError):
+class ConfigError(ArtifactUtilsError):
     """A value in the config that cannot be used."""
 
 

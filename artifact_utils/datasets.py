@@ -14,16 +14,17 @@ from torchvision.transforms import v2
 
 from artifact_utils.batch_augmentation import encode_change
 from artifact_utils.cache import Squares, decode_squares
-from artifact_utils.faces import find_shares
+from artifact_utils.console import ArtifactUtilsError
+from artifact_utils.faces import FACE_COLUMNS, Face, find_shares
 from artifact_utils.files import read_csv
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
 from artifact_utils.losses import UNKNOWN
-from artifact_utils.synthesis import FACE_COLUMNS, Face, draw_kind, harmless_edit, inject
+from artifact_utils.synthesis import draw_kind, harmless_edit, inject
 from artifact_utils.transforms import Recipe, draw_change, jpeg_round_trip
 
 
-class DataError(ValueError):
+class DataError(ArtifactUtilsError):
     """A data set that cannot be trained or evaluated on."""
 
 

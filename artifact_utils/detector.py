@@ -23,9 +23,9 @@ from artifact_utils.cache import decode_stream
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError, amp_dtype, resolve_device
 from artifact_utils.datasets import Portrait
+from artifact_utils.evaluation.predictions import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.images import ImageError, load_image
 from artifact_utils.models import ArtifactClassifier, fuse_batch_norm
-from artifact_utils.predictions import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.transforms import build_transforms, to_square
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"

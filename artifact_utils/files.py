@@ -15,13 +15,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from artifact_utils.console import ArtifactUtilsError
+
 PART = ".artifact_utils.part"
 """The one temporary name: what a killed run left under it, the next run removes."""
 
 Mode = Literal["copy", "move", "link"]
 
 
-class FileError(Exception):
+class FileError(ArtifactUtilsError):
     """A file that cannot be placed, moved or read as asked; nothing was lost."""
 
 

@@ -22,6 +22,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from artifact_utils.console import ArtifactUtilsError
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".jfif", ".gif", ".tif", ".tiff", ".avif", ".heic")
 """What people call their pictures; some of them cannot be read here, and are told so."""
@@ -45,7 +47,7 @@ _UPRIGHT = {
 }
 
 
-class ImageError(ValueError):
+class ImageError(ArtifactUtilsError):
     """A picture that cannot be used; the message names it and says why, `reason` is the why alone."""
 
     def __init__(self, name: str, reason: str) -> None:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from artifact_utils.console import ArtifactUtilsError
+
 CLASS_NAMES = ("no_artifacts", "artifacts")
 """Folder names by class number: an artifact is 1 and the positive class everywhere."""
 
@@ -11,7 +13,7 @@ CLEAN, ARTIFACT = 0, 1
 _LABELLED_STEM = re.compile(r"_([01])$")
 
 
-class LabelError(ValueError):
+class LabelError(ArtifactUtilsError):
     """A file name that carries no readable label."""
 
 

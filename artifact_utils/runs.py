@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from artifact_utils import distributed
 from artifact_utils.config import TrainConfig, resolve
+from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files import PART, write_bytes, write_csv
 
 STATES = ("last.pt", "previous.pt")
@@ -27,7 +28,7 @@ OF_THE_MACHINE = ("out", "device", "workers", "cache", "cache_gb")
 """What a run may be continued with anew; everything else stays as it was."""
 
 
-class RunError(RuntimeError):
+class RunError(ArtifactUtilsError):
     """A run that cannot be started or continued as asked."""
 
 

@@ -17,8 +17,9 @@ from artifact_utils import distributed
 from artifact_utils.audit import find_leaks
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import TrainConfig, training_dtype
+from artifact_utils.console import progress_bar
 from artifact_utils.datasets import Sample
-from artifact_utils.evaluation import evaluate_run, predict
+from artifact_utils.evaluation.measuring import evaluate_run, predict
 from artifact_utils.files import write_json
 from artifact_utils.loaders import Loaders, build_loaders, duplicates_across
 from artifact_utils.losses import FocalLoss
@@ -26,7 +27,6 @@ from artifact_utils.metrics import choose_threshold, evaluate, format_table, sca
 from artifact_utils.models import ArtifactClassifier, build_model
 from artifact_utils.optimisation import WeightAverage, build_optimizer, keep_freed_memory, lr_scale
 from artifact_utils.plots import plot_duplicates
-from artifact_utils.progress import progress_bar
 from artifact_utils.runs import (
     EventLog,
     Progress,

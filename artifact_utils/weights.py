@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from artifact_utils.backbones import BACKBONES
+from artifact_utils.console import ArtifactUtilsError
 
 Weights = Literal["imagenet", "none"]
 
 
-class WeightsError(RuntimeError):
+class WeightsError(ArtifactUtilsError):
     """Pretrained weights that cannot be had or are damaged."""
 
 

@@ -25,7 +25,7 @@ from artifact_utils.audit import find_duplicates, find_issues, scan
 from artifact_utils.audit.label_errors import embed, find_label_errors
 from artifact_utils.audit.lookalikes import candidates
 from artifact_utils.datasets import list_portraits
-from artifact_utils.portraits import bases, cut_portrait
+from artifact_utils.demo.openpeople import bases, cut_portrait
 
 SAME_CHECKS = {
     "dark": "dark",

@@ -16,10 +16,10 @@ import tyro
 from PIL import Image
 
 from artifact_utils.checkpoints import ModelInfo
+from artifact_utils.demo.openpeople import bases, cut_portrait
 from artifact_utils.detector import Detector
 from artifact_utils.models import build_model
 from artifact_utils.optimisation import keep_freed_memory
-from artifact_utils.portraits import bases, cut_portrait
 
 
 def draw_portraits(folder: Path, n: int, size: int = 512) -> list[Path]:

@@ -12,8 +12,9 @@ import numpy as np
 import tyro
 from joblib import Parallel, cpu_count, delayed
 
-from artifact_utils.portraits import bases, cut_portrait
-from artifact_utils.synthesis import FAMILIES, KINDS, Face, harmless_edit, inject
+from artifact_utils.demo.openpeople import bases, cut_portrait
+from artifact_utils.faces import Face
+from artifact_utils.synthesis import FAMILIES, KINDS, harmless_edit, inject
 
 
 def cut_portraits(n: int, size: int) -> list[tuple[np.ndarray, Face]]:

@@ -12,8 +12,9 @@ from artifact_utils.datasets import (
     list_portraits,
     with_made_artifacts,
 )
+from artifact_utils.faces import FACE_COLUMNS
 from artifact_utils.losses import UNKNOWN
-from artifact_utils.synthesis import FACE_COLUMNS, inject
+from artifact_utils.synthesis import inject
 from artifact_utils.transforms import build_transforms
 
 HALF = (0.5, 0.5, 0.5)

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from artifact_utils.datasets import ArtifactDataset, Draw, Portrait, read_faces
-from artifact_utils.faces import MODEL, find_face, find_shares
+from artifact_utils.faces import MODEL, Face, find_face, find_shares
 from artifact_utils.images import load_image
-from artifact_utils.synthesis import Face
 from artifact_utils.transforms import build_transforms
 
 TEST_DATA = Path(__file__).parent.parent / "test_data"

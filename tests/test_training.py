@@ -21,7 +21,7 @@ from artifact_utils.checkpoints import ModelInfo, load_checkpoint
 from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
-from artifact_utils.evaluation import calibrated
+from artifact_utils.evaluation.measuring import calibrated
 from artifact_utils.metrics import calibration_error, format_table, scale_threshold
 from artifact_utils.runs import RunError
 from artifact_utils.training import report, train

@@ -10,7 +10,7 @@ from PIL import Image
 
 from artifact_utils.audit.findings import Findings
 from artifact_utils.images import ImageError, load_image
-from artifact_utils.web_page import embedded, escape, web_page
+from artifact_utils.plots.web_page import embedded, escape, web_page
 
 _SIDE, _SHOWN = 160, 24  # pixels of a picture in the page, pictures of an issue
 

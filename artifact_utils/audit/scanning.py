@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from artifact_utils.audit.measuring import COLUMNS, measure, outline, printable
+from artifact_utils.console import progress_bar
 from artifact_utils.files import write_bytes
 from artifact_utils.images import PICTURE_SUFFIXES
-from artifact_utils.progress import progress_bar
 
 PART_ROWS = 1000  # measured between two saves: what a kill can cost
 _AHEAD = 64  # pictures a worker pool is ahead of whoever takes the rows

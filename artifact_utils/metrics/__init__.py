@@ -18,7 +18,7 @@ from artifact_utils.metrics.calibration import (
     uncalibrated,
 )
 from artifact_utils.metrics.comparison import compare, mcnemar
-from artifact_utils.metrics.evaluation import evaluate, format_table
+from artifact_utils.metrics.scores import evaluate, format_table
 from artifact_utils.metrics.slices import by_slice, worst_slices
 from artifact_utils.metrics.thresholds import ThresholdRule, choose_threshold
 

@@ -8,9 +8,9 @@ import tyro
 from artifact_utils.checkpoints import CheckpointError
 from artifact_utils.config import ConfigError
 from artifact_utils.datasets import DataError
+from artifact_utils.evaluation.report import report, summary
 from artifact_utils.files import FileError
 from artifact_utils.images import ImageError
-from artifact_utils.report import report, summary
 
 
 def evaluate(

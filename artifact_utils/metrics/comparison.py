@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from artifact_utils.metrics.bootstrap import bootstrap, check_scores, percentile_interval, resampling_units
-from artifact_utils.metrics.evaluation import SCALARS, evaluate
+from artifact_utils.metrics.scores import SCALARS, evaluate
 
 
 def mcnemar(targets: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike) -> dict[str, Any]:

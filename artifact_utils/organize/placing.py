@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from artifact_utils.console import progress_bar
 from artifact_utils.files import (
     file_digest,
     locked,
@@ -26,7 +27,6 @@ from artifact_utils.organize.manifest import (
     write_manifest,
 )
 from artifact_utils.organize.planning import Plan
-from artifact_utils.progress import progress_bar
 
 
 def apply(plan: Plan) -> None:

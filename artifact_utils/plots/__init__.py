@@ -13,7 +13,7 @@ from artifact_utils.plots.audit import (
     plot_samples,
     plot_suspicious_labels,
 )
-from artifact_utils.plots.evaluation import plot_reliability, plot_robustness, plot_slices
+from artifact_utils.plots.curves import plot_reliability, plot_robustness, plot_slices
 from artifact_utils.plots.experiments import plot_comparison
 from artifact_utils.plots.features import plot_feature_maps, step_through
 from artifact_utils.plots.galleries import plot_gallery, plot_where

@@ -14,7 +14,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
 from artifact_utils.images import load_image
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN
-from artifact_utils.metrics.evaluation import scalars
+from artifact_utils.metrics.scores import scalars
 from artifact_utils.plots.galleries import Panel, draw_galleries, plot_where
 from artifact_utils.plots.style import COLOURS, GREEN, GREY, house_style
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
-from artifact_utils.metrics.evaluation import scalars
+from artifact_utils.metrics.scores import scalars
 from artifact_utils.plots.style import COLOURS, GREEN, GREY, house_style
 
 

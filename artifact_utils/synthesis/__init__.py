@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis import (
     adornments,
     defects,
@@ -38,16 +39,13 @@ from artifact_utils.synthesis import (
 )
 from artifact_utils.synthesis import face as face_family
 from artifact_utils.synthesis.compositing import Artifact, settle
-from artifact_utils.synthesis.geometry import FACE_COLUMNS, Face
 from artifact_utils.synthesis.harmless import harmless_edit
 
 __all__ = [
-    "FACE_COLUMNS",
     "FAMILIES",
     "FAMILY_OF",
     "FAMILY_SHARES",
     "KINDS",
-    "Face",
     "Injected",
     "draw_kind",
     "harmless_edit",

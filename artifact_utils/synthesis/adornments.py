@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -21,7 +22,6 @@ from artifact_utils.synthesis.compositing import (
     stroke,
     warp,
 )
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.shading import around, hair_colour, in_tone, lit, put_back
 
 _METALS = ((186, 150, 78), (176, 178, 184), (120, 86, 56), (70, 68, 70))

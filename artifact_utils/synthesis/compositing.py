@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from artifact_utils.synthesis.geometry import Face
+from artifact_utils.faces import Face
 
 Artifact = Callable[[np.ndarray, np.random.Generator, float, Face], np.ndarray]
 """``artifact(image, rng, strength, face) -> image``: the signature that every kind of artifact has."""

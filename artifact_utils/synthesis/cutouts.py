@@ -53,7 +53,7 @@ class CutHand:
 
 @lru_cache(maxsize=1)
 def _outlines() -> tuple[_Outline, ...]:
-    table = resources.files("artifact_utils").joinpath("openpeople_hands.csv").read_text(encoding="utf-8")
+    table = resources.files("artifact_utils").joinpath("synthesis", "openpeople_hands.csv").read_text(encoding="utf-8")
     found = []
     for row in csv.DictReader(table.splitlines()):
         rings = tuple(np.array(ring.split(), dtype=int).reshape(-1, 2) for ring in row["outline"].split(";"))

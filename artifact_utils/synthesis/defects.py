@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     blur,
@@ -18,7 +19,6 @@ from artifact_utils.synthesis.compositing import (
     stroke,
     warp,
 )
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.glitch import _area
 from artifact_utils.synthesis.shading import around, in_tone, is_monochrome, put_back
 

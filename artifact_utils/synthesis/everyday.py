@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     add_grain,
     blur,
@@ -25,7 +26,6 @@ from artifact_utils.synthesis.compositing import (
     warp,
 )
 from artifact_utils.synthesis.face import _copied
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.shading import around, hue, in_tone, lit, put_back
 
 Edit = Callable[[np.ndarray, np.random.Generator, Face], np.ndarray]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -17,7 +18,6 @@ from artifact_utils.synthesis.compositing import (
     stroke,
 )
 from artifact_utils.synthesis.face import _random_eye
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.shading import around, hue, in_tone, own_colours, put_back
 
 

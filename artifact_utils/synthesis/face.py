@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import Artifact, blur, ellipse, grid, seamless, smooth_noise, warp
-from artifact_utils.synthesis.geometry import Face
 
 
 def _random_eye(rng: np.random.Generator, face: Face) -> np.ndarray:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -23,7 +24,6 @@ from artifact_utils.synthesis.compositing import (
     warp,
 )
 from artifact_utils.synthesis.face import _copied
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.shading import around, in_tone, lit, own_colours, put_back
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -16,7 +17,6 @@ from artifact_utils.synthesis.compositing import (
     smooth_noise,
     stroke,
 )
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.objects import _torn_outline
 from artifact_utils.synthesis.shading import around, hair_colour, hue, in_tone, lit, put_back
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -25,7 +26,6 @@ from artifact_utils.synthesis.compositing import (
     smooth_noise,
 )
 from artifact_utils.synthesis.cutouts import LENGTH, TIP_ROW, WIDTH, CutHand, cut_hand, n_hands
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.shading import around, lit, put_back
 
 _SHADE_RANGE = (0.3, 0.92)

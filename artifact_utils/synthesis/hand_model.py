@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Window,
     add_grain,
@@ -23,7 +24,6 @@ from artifact_utils.synthesis.compositing import (
     skin_ramp,
     smooth_noise,
 )
-from artifact_utils.synthesis.geometry import Face
 
 SUPERSAMPLING = 2
 

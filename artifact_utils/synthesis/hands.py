@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import Artifact
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.hand_model import (
     SUPERSAMPLING,
     Hand,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     add_grain,
     blur,
@@ -23,7 +24,6 @@ from artifact_utils.synthesis.compositing import (
     to_uint8,
 )
 from artifact_utils.synthesis.everyday import EVERYDAY_EDITS, Edit
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.plain import PLAIN_EDITS
 
 

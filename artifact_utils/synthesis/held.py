@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -17,7 +18,6 @@ from artifact_utils.synthesis.compositing import (
     shadow,
     smooth_noise,
 )
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.hand_model import SUPERSAMPLING, Hand, Pose, add_hand, render_hand, turned
 from artifact_utils.synthesis.hands import open_pose, reaching_hand
 from artifact_utils.synthesis.shading import around, hue, in_tone, lit, oriented, put_back

@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -25,7 +26,6 @@ from artifact_utils.synthesis.compositing import (
     stroke,
     warp,
 )
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.shading import around, in_tone, lit, put_back
 
 _RED = ((200, 26, 22), (235, 60, 30), (150, 18, 34), (255, 120, 40))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -21,7 +22,6 @@ from artifact_utils.synthesis.compositing import (
     smooth_noise,
     stroke,
 )
-from artifact_utils.synthesis.geometry import Face
 
 _MATERIALS = {
     "leather": (92, 58, 36),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.adornments import earring, lock, solid
 from artifact_utils.synthesis.compositing import (
     blur,
@@ -21,7 +22,6 @@ from artifact_utils.synthesis.compositing import (
     stroke,
 )
 from artifact_utils.synthesis.everyday import Edit, beauty_spot
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.marks import iris_centre
 from artifact_utils.synthesis.shading import around, hue, in_tone, put_back
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -22,7 +23,6 @@ from artifact_utils.synthesis.compositing import (
     stroke,
     warp,
 )
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.scripts import any_line
 from artifact_utils.synthesis.shading import around, hue, in_tone, put_back
 from artifact_utils.synthesis.text import place_letters, readable_ink

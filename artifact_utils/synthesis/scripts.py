@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import (
     Artifact,
     add_grain,
@@ -18,7 +19,6 @@ from artifact_utils.synthesis.compositing import (
     stroke,
     warp,
 )
-from artifact_utils.synthesis.geometry import Face
 from artifact_utils.synthesis.glyphs import SCRIPTS, script_line
 from artifact_utils.synthesis.shading import hue, in_tone
 from artifact_utils.synthesis.text import place_letters, printed_line, readable_ink

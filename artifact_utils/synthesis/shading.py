@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import Window, blur
-from artifact_utils.synthesis.geometry import Face
 
 _MONOCHROME = 7.0
 """Mean spread of the channels in grey levels below which a picture counts as black and white."""

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import Artifact, blur, curve, grey, over, shadow, smooth_noise, stroke, warp
-from artifact_utils.synthesis.geometry import Face
 
 _LETTERS = "ABCDEFGHIKLMNOPRSTUVXYZabdeghknoprstuvwyz0389&"
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact_utils import demo_data
+from artifact_utils.demo import dataset as demo_data
 from artifact_utils.audit import scan
 from artifact_utils.datasets import list_portraits
-from artifact_utils.demo_data import (
+from artifact_utils.demo.dataset import (
     DEMO_EDITS,
     DEMO_FAMILIES,
     TEST_PEOPLE,
@@ -20,9 +20,9 @@ from artifact_utils.demo_data import (
     build_demo_dataset,
     carry_annotations,
 )
+from artifact_utils.demo.openpeople import _asset, bases, cut_portrait
 from artifact_utils.labels import parse_label
 from artifact_utils.organize import apply, plan
-from artifact_utils.portraits import _asset, bases, cut_portrait
 from artifact_utils.synthesis import FAMILIES, KINDS
 from artifact_utils.synthesis.harmless import EDITS
 
@@ -204,7 +204,7 @@ def test_no_portrait_shows_the_frame_of_its_sheet(asset: str) -> None:
 
 
 def test_the_portraits_in_the_repository_are_as_their_readme_says() -> None:
-    folder = Path(__file__).parent.parent / "test_data"
+    folder = Path(__file__).parents[2] / "test_data"
     labels = {split: [parse_label(path) for path in (folder / split).iterdir()] for split in ("train", "test")}
     assert {split: (len(found), sum(found)) for split, found in labels.items()} == {"train": (45, 15), "test": (15, 5)}
     assert {row["file"] for row in rows(folder / "groups.csv")} == {
@@ -214,7 +214,7 @@ def test_the_portraits_in_the_repository_are_as_their_readme_says() -> None:
 
 
 def test_what_is_known_of_artifacts_comes_along_into_the_organised_folder(tmp_path: Path) -> None:
-    raw, data = Path(__file__).parent.parent / "test_data", tmp_path / "dataset"
+    raw, data = Path(__file__).parents[2] / "test_data", tmp_path / "dataset"
     apply(plan(raw, data))
     carry_annotations(raw, data)
     portraits = [p for split in ("train", "test") for p in list_portraits(data, split)]

@@ -17,7 +17,7 @@ from artifact_utils.files import FileError
 from artifact_utils.organize import OrganizeConfig, OrganizeError, apply, plan, read_manifest, run, undo
 
 MODES = ("copy", "move", "link")
-SCRIPT = Path(__file__).parents[1] / "organize_dataset.py"
+SCRIPT = Path(__file__).parents[2] / "organize_dataset.py"
 
 
 def draw(path: Path, seed: int) -> Path:

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from artifact_utils.synthesis import FAMILIES, KINDS, Face, harmless_edit, inject
+from artifact_utils.faces import Face
+from artifact_utils.synthesis import FAMILIES, KINDS, harmless_edit, inject
 from artifact_utils.synthesis.compositing import grain, seamless, settle, skin_mask, skin_ramp
 from artifact_utils.synthesis.glyphs import SCRIPTS, script_line
 from artifact_utils.synthesis.harmless import EDITS

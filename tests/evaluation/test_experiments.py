@@ -6,7 +6,16 @@ import pandas as pd
 import pytest
 
 from artifact_utils.config import TrainConfig
-from artifact_utils.experiments import BEGIN, END, ExperimentError, compare, family_table, leaderboard, main, summarise
+from artifact_utils.evaluation.experiments import (
+    BEGIN,
+    END,
+    ExperimentError,
+    compare,
+    family_table,
+    leaderboard,
+    main,
+    summarise,
+)
 from artifact_utils.training import train
 
 
@@ -77,7 +86,7 @@ def test_a_comparison_trains_what_is_missing_and_keeps_the_rest(dataset_folder, 
     assert "test" not in json.loads((folder / "base-0" / "metrics.json").read_text())
     assert not list(folder.glob("*/*.pt"))
     trained = []
-    monkeypatch.setattr("artifact_utils.experiments.train", lambda config: trained.append(config.out.name))
+    monkeypatch.setattr("artifact_utils.evaluation.experiments.train", lambda config: trained.append(config.out.name))
     compare(folder, variants, seeds=(0, 1, 2))
     assert trained == ["base-2", "slow-2"]
     with pytest.raises(ExperimentError, match=r"base-0 was trained with another epochs, lr: remove it to train anew"):
@@ -108,7 +117,7 @@ def test_a_variant_that_another_comparison_has_trained_is_taken_over(dataset_fol
     (tmp_path / "00_run" / "evaluation").mkdir(parents=True)
     (tmp_path / "00_run" / "evaluation" / "metrics.json").write_text("{}")  # a report, no run
     trained = []
-    monkeypatch.setattr("artifact_utils.experiments.train", lambda config: trained.append(config.out.name))
+    monkeypatch.setattr("artifact_utils.evaluation.experiments.train", lambda config: trained.append(config.out.name))
     compare(tmp_path / "06_other", {"plain": base, "slow": replace(base, lr=1e-5)}, seeds=(0,))
     assert trained == ["slow-0"]
     taken = tmp_path / "06_other" / "plain-0"

@@ -1,7 +1,8 @@
 """The default data set: portraits cut from OpenPeople, one in ten with an injected artifact.
 
-    python -m artifact_utils.demo_data --out raw
-    python -m artifact_utils.demo_data --out test_data --n-train 45 --n-test 15 --artifact-fraction 0.3333 --suffix .jpg
+    python -m artifact_utils.demo.dataset --out raw
+    python -m artifact_utils.demo.dataset --out test_data --n-train 45 --n-test 15 \
+        --artifact-fraction 0.3333 --suffix .jpg
 
 Both classes come from the same people and go through the same framing, exposure, harmless edits and coding, so that
 nothing but the artifact tells them apart.
@@ -23,12 +24,13 @@ import tyro
 from joblib import Parallel, cpu_count, delayed
 from PIL import Image
 
+from artifact_utils.console import ArtifactUtilsError, progress_bar
+from artifact_utils.demo.openpeople import Base, bases, cut_portrait, frame_portrait
+from artifact_utils.faces import FACE_COLUMNS
 from artifact_utils.files import read_csv, write_csv
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.organize import apply, plan
-from artifact_utils.portraits import Base, bases, cut_portrait, frame_portrait
-from artifact_utils.progress import progress_bar
-from artifact_utils.synthesis import FACE_COLUMNS, harmless_edit, inject
+from artifact_utils.synthesis import harmless_edit, inject
 
 DEFAULT_DATA = Path("dataset")
 """Where training looks when it is not told otherwise."""
@@ -78,7 +80,7 @@ _SPLITS = ("train", "test")
 _SUFFIXES = (".png", ".jpg")
 
 
-class DemoDataError(ValueError):
+class DemoDataError(ArtifactUtilsError):
     """The demo set cannot be built where or how it was asked for."""
 
 

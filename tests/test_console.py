@@ -2,7 +2,7 @@ import pytest
 import tqdm.auto
 import tqdm.std
 
-from artifact_utils.progress import progress_bar
+from artifact_utils.console import progress_bar
 
 
 @pytest.mark.parametrize("options", [{}, {"only_in_terminal": True}, {"shown": True}])

@@ -18,8 +18,8 @@ from threading import Lock
 import cv2
 import numpy as np
 
+from artifact_utils.faces import Face
 from artifact_utils.images import load_image
-from artifact_utils.synthesis import Face
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Base:
 def bases() -> dict[str, list[Base]]:
     """All places where a portrait can be cut, by person."""
     found: dict[str, list[Base]] = {}
-    table = resources.files("artifact_utils").joinpath("openpeople_faces.csv").read_text(encoding="utf-8")
+    table = resources.files("artifact_utils").joinpath("demo", "openpeople_faces.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(table.splitlines()):
         box = int(row["left"]), int(row["top"]), int(row["right"]), int(row["bottom"])
         points = {

@@ -3,7 +3,7 @@ import pytest
 
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
-from artifact_utils.robustness import PERTURBATIONS, robustness
+from artifact_utils.evaluation.robustness import PERTURBATIONS, robustness
 
 
 @pytest.fixture

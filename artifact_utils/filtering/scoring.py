@@ -12,13 +12,13 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from artifact_utils.contact_sheet import draw_contact_sheet
+from artifact_utils.console import progress_bar
 from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
 from artifact_utils.files import FileError, move_file, read_csv, write_csv, write_json
+from artifact_utils.filtering.contact_sheet import draw_contact_sheet
+from artifact_utils.filtering.score_table import COLUMNS, Tally, is_inside, refresh
 from artifact_utils.images import PICTURE_SUFFIXES, ImageError
 from artifact_utils.optimisation import keep_freed_memory
-from artifact_utils.progress import progress_bar
-from artifact_utils.score_table import COLUMNS, Tally, is_inside, refresh
 
 MOVED, MOVED_COLUMNS = "moved.csv", ("source", "destination")
 FLUSH_EVERY = 64  # rows: what a kill can cost

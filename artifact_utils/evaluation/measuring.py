@@ -17,6 +17,7 @@ from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoi
 from artifact_utils.config import TrainConfig, amp_dtype
 from artifact_utils.datasets import ArtifactDataset, Portrait, Sample
 from artifact_utils.detector import Detector
+from artifact_utils.evaluation.predictions import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.explain import grounded
 from artifact_utils.files import write_json
 from artifact_utils.images import ImageError
@@ -24,7 +25,6 @@ from artifact_utils.loaders import Loaders
 from artifact_utils.metrics import evaluate, fit_temperature, measure_calibration, scale_logits, scale_threshold
 from artifact_utils.models import ArtifactClassifier
 from artifact_utils.plots import plot_confusion_matrix, plot_learning_curves, plot_summary
-from artifact_utils.predictions import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.runs import Progress, write_table
 from artifact_utils.transforms import build_transforms
 

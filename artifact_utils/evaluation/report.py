@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from artifact_utils.datasets import DataError, Portrait, list_portraits
 from artifact_utils.detector import Detector
+from artifact_utils.evaluation.robustness import robustness
 from artifact_utils.explain import explain, grounded, read_mask
 from artifact_utils.files import write_bytes, write_csv, write_json
 from artifact_utils.images import load_image
@@ -36,9 +37,8 @@ from artifact_utils.plots import (
     plot_roc_and_precision_recall,
     plot_slices,
 )
-from artifact_utils.robustness import robustness
+from artifact_utils.plots.web_page import embedded, escape, web_page
 from artifact_utils.synthesis import FAMILY_OF
-from artifact_utils.web_page import embedded, escape, web_page
 
 SLICES = ("family", "kind", "strength", "area", "group", "brightness", "size")
 """What answers are sliced by: of artifacts their family, kind, strength and share of the picture; of pictures the

@@ -7,8 +7,8 @@ import pytest
 
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
+from artifact_utils.evaluation.report import describe, report
 from artifact_utils.metrics.__main__ import main
-from artifact_utils.report import describe, report
 
 
 @pytest.fixture

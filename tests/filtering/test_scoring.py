@@ -13,9 +13,9 @@ from PIL import Image
 from artifact_utils.checkpoints import CheckpointError
 from artifact_utils.detector import package
 from artifact_utils.files import move_file
-from artifact_utils.filtering import FilterConfig, FilterError, move_flagged, score_folder, undo_move
+from artifact_utils.filtering.scoring import FilterConfig, FilterError, move_flagged, score_folder, undo_move
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

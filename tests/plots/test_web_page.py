@@ -1,7 +1,7 @@
 import base64
 import os
 
-from artifact_utils.web_page import embedded, escape, web_page
+from artifact_utils.plots.web_page import embedded, escape, web_page
 
 
 def test_a_page_holds_its_pictures_and_lets_nothing_in_a_name_become_markup():

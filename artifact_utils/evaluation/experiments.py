@@ -1,8 +1,8 @@
 """Comparisons of several variants over several seeds, and the leaderboard of all of them.
 
-    python -m artifact_utils.experiments                       # the table of all runs below runs/experiments
-    python -m artifact_utils.experiments --write model-training-attempts/README.md
-    python -m artifact_utils.experiments --runs runs/portraits --by-family
+    python -m artifact_utils.evaluation.experiments                       # the table of all runs below runs/experiments
+    python -m artifact_utils.evaluation.experiments --write model-training-attempts/README.md
+    python -m artifact_utils.evaluation.experiments --runs runs/portraits --by-family
 
 A comparison is a folder with a run for every variant and seed, ``runs/experiments/05_augmentation/heavy-0``. What is
 finished is kept and what was stopped is continued, so a comparison can be interrupted at any time.
@@ -22,6 +22,7 @@ import tyro
 from scipy import stats
 
 from artifact_utils.config import TrainConfig, resolve
+from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files import write_bytes, write_json
 from artifact_utils.metrics import by_slice
 from artifact_utils.runs import OF_THE_MACHINE, STATES
@@ -38,7 +39,7 @@ MEASURES = {
 """What is compared, on validation, and where it is in ``metrics.json``."""
 
 
-class ExperimentError(ValueError):
+class ExperimentError(ArtifactUtilsError):
     """There is nothing to compare, or a file to write it into is not prepared for it."""
 
 

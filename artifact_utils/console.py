@@ -1,4 +1,4 @@
-"""Progress bars, which ``TQDM_DISABLE=1`` in the environment hides."""
+"""What a person at a terminal sees: errors in one line, and progress bars, which ``TQDM_DISABLE=1`` hides."""
 
 import os
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from typing import Any
 
 import tqdm
 import tqdm.auto
+
+
+class ArtifactUtilsError(Exception):
+    """What the package raises when the user can put it right: the message names the thing and the way out."""
 
 
 def progress_bar(
