@@ -1,15 +1,243 @@
-"""What a person at a terminal sees: errors in one line, and progress bars, which ``TQDM_DISABLE=1`` hides."""
+"""Command lines and what a person at a terminal sees: exit codes, errors in one line, messages, progress bars.
+
+Every script and every ``python -m artifact_utils.X`` has this shape. The module imports `run_cli` first and nothing
+heavy at its top; `main` reads the arguments and then imports what does the work:
+
+    from artifact_utils.console import read_arguments, run_cli
+
+    def main() -> None:
+        from artifact_utils.config import TrainConfig
+
+        config = read_arguments(TrainConfig, __doc__)
+        from artifact_utils.training import train  # PyTorch takes seconds to load: --help does not wait for it
+
+        print(train(config))
+
+    if __name__ == "__main__":
+        run_cli(main)
+
+Results go to stdout by ``print``; progress and warnings through ``logging.getLogger(__name__)``. ``TQDM_DISABLE=1``
+hides the progress bars.
+"""
 
 import os
-from collections.abc import Iterable
-from typing import Any
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any, ClassVar, NoReturn, TypeVar
 
-import tqdm
-import tqdm.auto
+T = TypeVar("T")
+
+FAILED, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
+"""Exit codes: an error, Ctrl-C (128 + SIGINT), a closed stdout (128 + SIGPIPE)."""
 
 
 class ArtifactUtilsError(Exception):
-    """What the package raises when the user can put it right: the message names the thing and the way out."""
+    """An error that the user can put right: the message names the file or value and the way out."""
+
+    exit_code: ClassVar[int] = FAILED
+    """Of a command that ends with it."""
+
+
+def read_arguments(config_type: Callable[..., T], description: str | None) -> T:
+    """Read the command line into ``config_type``, a dataclass or a function, which is called.
+
+    Raises:
+        SystemExit: ``--help`` was asked for (0), or an argument cannot be read (2); tyro has said so.
+    """
+    import tyro
+
+    return tyro.cli(config_type, description=description)
+
+
+def run_cli(
+    main: Callable[[], int | None],
+    *,
+    interrupted: str = "interrupted",
+    out_of_memory: str = "close other programs, or choose smaller sizes",
+) -> NoReturn:
+    """Run a command and exit with its code.
+
+    ============================================  ===============================================  =========
+    what ``main`` does                            on stderr                                        exit code
+    ============================================  ===============================================  =========
+    returns                                       nothing                                          the number it
+                                                                                                   returns, or 0
+    raises `ArtifactUtilsError`, ``OSError``      ``error: ...``                                   the error's, or 2
+    runs out of memory, of the GPU's too          ``error: out of memory: ...``                    2
+    is stopped by Ctrl-C, in imports too          ``interrupted``                                  130
+    writes to a closed pipe (``| head -1``)       nothing                                          141
+    raises anything else, which is a bug          its traceback                                    1
+    ============================================  ===============================================  =========
+
+    Under ``torchrun`` the first process speaks for all that fail alike.
+
+    Args:
+        main: the whole command: it reads the arguments, imports what it needs, works.
+        interrupted: what Ctrl-C prints: how to go on.
+        out_of_memory: what to choose smaller.
+    """
+    interrupt = _Interrupt(interrupted)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold bytes that are not UTF-8
+    try:
+        show_messages()
+        code = main()
+    except BaseException as error:
+        interrupt.ends_at_once = True
+        code = _explain(error, interrupt, out_of_memory)
+    interrupt.ends_at_once = True
+    sys.exit(_flush(code or 0))
+
+
+class _Interrupt:
+    """Ctrl-C of a command: a KeyboardInterrupt while it works, an exit at once before and after.
+
+    Before the work begins there is nothing to tidy up, and an exception in the import of an extension module may come
+    out as an ImportError, as a traceback on stderr, or not at all.
+    """
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        self.came = self.ends_at_once = False
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # ignored in the background of a script
+            signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, _: int, frame: FrameType | None) -> None:
+        self.came = True
+        if self.ends_at_once or _imports_for_main(frame):
+            self.say()
+            os._exit(INTERRUPTED)
+        raise KeyboardInterrupt
+
+    def say(self) -> None:
+        if is_first_process():
+            newline = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""  # the terminal has written ^C
+            os.write(2, f"{newline}{self.message}\n".encode(errors="backslashreplace"))
+
+
+def _imports_for_main(frame: FrameType | None) -> bool:
+    """Whether the interpreter is in an import statement of the command itself, not in one of the work it calls."""
+    importing = None
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            importing = frame
+        frame = frame.f_back
+    if importing is None or importing.f_back is None:
+        return False
+    return importing.f_back.f_globals.get("__name__") in ("__main__", __name__)
+
+
+def _explain(error: BaseException, interrupt: _Interrupt, out_of_memory: str) -> int | None:
+    """Say in one line what ended a command; returns its exit code.
+
+    Raises:
+        BaseException: the error itself, if it is a bug, or an exit that somebody asked for by ``sys.exit("why")``.
+    """
+    torch = sys.modules.get("torch")
+    torch_out_of_memory: tuple[type[BaseException], ...] = (torch.OutOfMemoryError,) if torch else ()
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        return error.code
+    if isinstance(error, KeyboardInterrupt) or interrupt.came:  # some imports wrap it in an error of their own
+        interrupt.say()
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError) and _reader_is_gone():
+        return CLOSED_PIPE
+    if isinstance(error, ArtifactUtilsError):
+        _say_error(f"{'' if error.exit_code == INTERRUPTED else 'error: '}{error}")
+        return error.exit_code
+    if isinstance(error, (MemoryError, *torch_out_of_memory)):
+        _say_error(f"error: out of memory: {out_of_memory}")
+        return FAILED
+    if isinstance(error, OSError):
+        _say_error(f"error: {os_error_text(error)}")
+        return FAILED
+    raise error
+
+
+def os_error_text(error: OSError) -> str:
+    """``'portrait.png': Permission denied``, without the number and with the name in front."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return reason if error.filename is None else f"{str(error.filename)!r}: {reason}"
+
+
+def _say_error(text: str) -> None:
+    if not is_first_process():
+        import time
+
+        time.sleep(3)  # if the first process fails, too, torchrun ends this one meanwhile, unheard
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # nobody reads it: the exit code has to do
+        _discard(sys.stderr)
+
+
+def _flush(code: int) -> int:
+    """Write out what is left, so that the interpreter finds nothing to complain about when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            _discard(stream)
+            code = CLOSED_PIPE
+        except OSError as error:  # a full disk
+            _discard(stream)
+            _say_error(f"error: {os_error_text(error)}")
+            code = FAILED
+    return code
+
+
+def _discard(stream: Any) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _reader_is_gone() -> bool:
+    """Whether a broken pipe is that of stdout or stderr, not one between processes."""
+    import select
+
+    if not hasattr(select, "poll"):  # Windows
+        return True
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for those that ``torchrun`` started; true where it started none."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def show_messages() -> None:
+    """Let the package's messages from INFO on be seen; a second call does nothing. Notebooks need no call.
+
+    They are written above the progress bars, to stderr; in a notebook to stdout, where they get no red box.
+    """
+    import logging  # here, so that less is imported before Ctrl-C is one line
+
+    class MessageHandler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            from tqdm import tqdm
+
+            text = record.getMessage() if record.levelno <= logging.INFO else f"warning: {record.getMessage()}"
+            tqdm.write(text, file=sys.stdout if in_notebook() else sys.stderr)
+
+    logger = logging.getLogger("artifact_utils")
+    if not logger.handlers:
+        logger.addHandler(MessageHandler())
+        logger.setLevel(logging.INFO if is_first_process() else logging.WARNING)
+        logger.propagate = not in_notebook()  # Colab has a handler of its own, which would repeat each message
+
+
+def in_notebook() -> bool:
+    return "ipykernel" in sys.modules
+
+
+if in_notebook():
+    show_messages()
 
 
 def progress_bar(
@@ -31,6 +259,9 @@ def progress_bar(
         only_in_terminal: whether logs and notebooks are spared.
         options: of tqdm, such as ``total`` and ``unit``.
     """
+    import tqdm
+    import tqdm.auto
+
     if not shown or os.environ.get("TQDM_DISABLE"):
         return tqdm.tqdm(items, label, disable=True, **options)
     if only_in_terminal:
