@@ -1,4 +1,4 @@
-"""Class names, their numbers, and how a label is read from a file name."""
+"""Class names, their numbers, the families of artifacts, and how a label is read from a file name."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,9 @@ CLASS_NAMES = ("no_artifacts", "artifacts")
 """Folder names by class number: an artifact is 1 and the positive class everywhere."""
 
 CLEAN, ARTIFACT = 0, 1
+
+FAMILY_NAMES = ("hands", "face", "text", "objects", "glitch")
+"""Families of artifacts; ``synthesis.FAMILIES`` has the kinds in each."""
 
 _LABELLED_STEM = re.compile(r"_([01])$")
 

@@ -1,4 +1,4 @@
-"""Small solid things in a picture: the window they are drawn in, the light on them, colours in the picture's tone."""
+"""Light and colour as the picture has them: skin, hair, tone, where the light is, how a solid thing looks in it."""
 
 from __future__ import annotations
 
@@ -8,32 +8,63 @@ import cv2
 import numpy as np
 
 from artifact_utils.faces import Face
-from artifact_utils.synthesis.compositing import Window, blur
-
-_MONOCHROME = 7.0
-"""Mean spread of the channels in grey levels below which a picture counts as black and white."""
+from artifact_utils.synthesis.compositing import add_grain, blur, grey, over, shadow
+from artifact_utils.synthesis.geometry import around, ellipse, extent, smooth_noise
 
 
-def around(
-    image: np.ndarray, face: Face, centre: Sequence[float] | np.ndarray, reach: float
-) -> tuple[Window, np.ndarray, Face]:
-    """The window within ``reach`` pixels of ``centre``, the picture in it, and the face as seen from its corner.
+def skin_mask(image: np.ndarray, face: Face) -> np.ndarray:
+    """Weights float32 (H, W): 1 on the cheeks, nose and forehead as far as they have the colour of the cheeks."""
+    area = ellipse(image.shape, face.at(0, 0.45), (0.95 * face.unit, 1.25 * face.unit), face.angle, feather=0.1)
+    box = extent(area)
+    inside = image[box][area[box] > 0.5]
+    if len(inside) < 8:
+        inside = image.reshape(-1, 3)
+        area = np.ones_like(area)
+        box = extent(area)
+    # The median of the brighter half is skin: hair, brows, nostrils, lips and beard are darker.
+    luminance = inside[:, 0] + inside[:, 1] + inside[:, 2]
+    colour = np.median(inside[luminance >= np.median(luminance)], axis=0)
+    part = np.ascontiguousarray(image[box])
+    level = grey(part)
+    share = part / np.maximum(3 * level, 1)[..., None]
+    off = cv2.transform(np.abs(share - np.float32(colour / max(colour.sum(), 1))), np.ones((1, 3), np.float32))
+    weights = np.zeros_like(area)
+    weights[box] = area[box] * (off < 0.09) * (level > 0.4 * colour.mean())
+    return weights if weights.sum() > 20 else area
 
-    A centre outside the picture is moved to its border, so that the window is never empty.
-    """
-    height, width = image.shape[:2]
-    x, y = float(np.clip(centre[0], 0, width - 1)), float(np.clip(centre[1], 0, height - 1))
-    rows = slice(max(int(y - reach), 0), min(int(y + reach) + 2, height))
-    columns = slice(max(int(x - reach), 0), min(int(x + reach) + 2, width))
-    moved = face.moved(np.array([[1.0, 0, -columns.start], [0, 1.0, -rows.start]]))
-    return (rows, columns), np.ascontiguousarray(image[rows, columns]), moved
+
+def skin_ramp(image: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """The person's own skin from deep shadow to highlight, float32 (256, 3), read where ``skin_mask`` sees it."""
+    pixels = image[skin > 0.5]
+    if len(pixels) < 8:
+        pixels = image.reshape(-1, 3)
+    luminance = (pixels[:, 0] + pixels[:, 1] + pixels[:, 2]) / 3
+    low, mid, high = np.percentile(luminance, [8, 50, 97])
+    distances = [np.abs(luminance - level) for level in (low, mid, high)]
+    near = max(3.0, 0.15 * (high - low))  # and at least the nearest pixel, where a level falls between two tones
+    colours = [np.median(pixels[distance <= max(near, distance.min())], axis=0) for distance in distances]
+    # Below what the face itself shows, shadows on skin go to a deep red brown.
+    knots = np.array([colours[0] * [0.30, 0.20, 0.17], colours[0] * [0.72, 0.62, 0.58], *colours, colours[2] * 1.1])
+    places = np.array([0.0, 0.2, 0.42, 0.68, 0.92, 1.0])
+    t = np.linspace(0, 1, 256)
+    return np.stack([np.interp(t, places, knots[:, c]) for c in range(3)], axis=1).clip(0, 255).astype(np.float32)
 
 
-def put_back(image: np.ndarray, window: Window, part: np.ndarray) -> np.ndarray:
-    """A copy of ``image`` with ``part`` in its window."""
-    changed = image.copy()
-    changed[window] = part
-    return changed
+def light_from(image: np.ndarray, face: Face) -> np.ndarray:
+    """Unit vector (3,) towards the light, (x, y, z) with z out of the picture, from how the two cheeks differ."""
+    level = grey(image)
+    height, width = level.shape
+
+    def patch(right: float) -> float:
+        x, y = face.at(right, 0.6)
+        r = max(int(0.2 * face.unit), 1)
+        x, y = int(np.clip(x, r, width - r - 1)), int(np.clip(y, r, height - r - 1))
+        return float(level[y - r : y + r + 1, x - r : x + r + 1].mean())
+
+    left, right = patch(-0.6), patch(0.6)
+    sideways = float(np.clip(2.0 * (right - left) / max(left + right, 1.0), -0.6, 0.6))
+    light = np.array([sideways, -0.55, 0.8])
+    return light / np.linalg.norm(light)
 
 
 def lit(alpha: np.ndarray, light: np.ndarray, roundness: float, bumps: np.ndarray | None = None) -> np.ndarray:
@@ -60,6 +91,29 @@ def lit(alpha: np.ndarray, light: np.ndarray, roundness: float, bumps: np.ndarra
     shine = shine * shine
     shine = shine * shine
     return 0.3 + 0.7 * diffuse + 0.5 * shine * shine
+
+
+def solid(
+    part: np.ndarray,
+    rng: np.random.Generator,
+    alpha: np.ndarray,
+    colour: np.ndarray,
+    light: np.ndarray,
+    *,
+    roundness: float,
+    gloss: float = 120.0,
+) -> np.ndarray:
+    """A small thing of one colour, with its shadow, shine and the picture's grain."""
+    shade = lit(alpha, light, max(roundness, 0.8))
+    layer = colour * np.clip(shade, 0.2, 1.1)[..., None] ** 1.4 + gloss * np.clip(shade - 1, 0, 0.6)[..., None]
+    soft = blur(alpha, 0.45)
+    base = shadow(part, soft, (-light[0] * roundness, 1.2 * roundness), roundness + 0.4, 0.45)
+    worn = np.clip(layer * (1 + 0.1 * smooth_noise(rng, alpha.shape, 2 * roundness + 2))[..., None], 0, 255)
+    return add_grain(over(base, worn.astype(np.float32), soft), soft, rng, like=part)
+
+
+_MONOCHROME = 7.0
+"""Mean spread of the channels in grey levels below which a picture counts as black and white."""
 
 
 def is_monochrome(image: np.ndarray) -> bool:
@@ -99,10 +153,3 @@ def hair_colour(image: np.ndarray, face: Face) -> np.ndarray:
     height, width = image.shape[:2]
     pixels = np.array([image[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))] for x, y in spots])
     return np.asarray(pixels[np.argsort(pixels.sum(axis=1))[:2]].mean(axis=0), np.float32)
-
-
-def oriented(points: Sequence[Sequence[float]] | np.ndarray, origin: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """``points`` (n, 2), given as (along, across), in pixels of the picture."""
-    across = np.array([-along[1], along[0]])
-    p = np.asarray(points, dtype=float)
-    return origin + np.outer(p[:, 0], along) + np.outer(p[:, 1], across)
