@@ -3,11 +3,13 @@
 import csv
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
+from artifact_utils.faces import Face
 from artifact_utils.labels import CLASS_NAMES
 
 
@@ -26,6 +28,29 @@ def draw_portrait(path: Path, *, seed: int, artifact: bool, size: int = 64) -> N
         image = Image.fromarray(pixels)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
+
+
+def draw_face(height: int = 128, width: int = 128, *, grain: float = 2.0) -> np.ndarray:
+    """A head with eyes, nose and mouth where `Face.guess` expects them, on a grey backdrop with ``grain``."""
+    face = Face.guess(height, width)
+    portrait = np.full((height, width, 3), (120, 122, 126), np.uint8)
+
+    def oval(
+        centre: np.ndarray | tuple[float, float], radii: tuple[float, float], colour: tuple[int, int, int]
+    ) -> None:
+        axes = tuple(max(round(r * face.unit), 1) for r in radii)
+        cv2.ellipse(portrait, (round(centre[0]), round(centre[1])), axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
+
+    oval(face.at(0, 0.2), (1.25, 1.8), (50, 35, 28))
+    oval(face.at(0, 3.2), (2.0, 1.3), (225, 225, 225))
+    oval(face.at(0, 0.45), (1.0, 1.25), (200, 150, 125))
+    for eye in (face.left_eye, face.right_eye):
+        oval(eye, (0.2, 0.1), (240, 240, 240))
+        oval(eye, (0.08, 0.08), (40, 30, 25))
+    oval(face.nose, (0.14, 0.1), (170, 120, 100))
+    oval(face.mouth, (0.32, 0.1), (160, 70, 75))
+    noise = np.random.default_rng(0).normal(0, grain, portrait.shape)
+    return np.clip(portrait + noise, 0, 255).astype(np.uint8)
 
 
 def draw_dataset(root: Path, *, n_train: int = 40, n_test: int = 12, n_people: int = 5) -> Path:

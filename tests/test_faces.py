@@ -131,3 +131,10 @@ def test_a_data_set_looks_for_the_faces_that_nobody_marked(monkeypatch):
     made = [dataset[Draw(1, seed, inject=True)][0] for seed in range(6)]
     guessed = [plain[Draw(1, seed, inject=True)][0] for seed in range(6)]
     assert any((a != b).any() for a, b in zip(made, guessed, strict=True))
+
+
+def test_a_mirrored_face_swaps_its_eyes():
+    face = Face.guess(100, 100)
+    mirrored = face.moved(np.array([[-1.0, 0, 100], [0, 1, 0]]), mirrored=True)
+    assert mirrored.left_eye == pytest.approx(face.left_eye)
+    assert mirrored.right == pytest.approx(face.right)

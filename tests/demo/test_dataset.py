@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact_utils.demo import dataset as demo_data
 from artifact_utils.audit import scan
 from artifact_utils.datasets import list_portraits
+from artifact_utils.demo import dataset as demo_data
 from artifact_utils.demo.dataset import (
     DEMO_EDITS,
     DEMO_FAMILIES,
