@@ -9,33 +9,26 @@
 Interrupted or killed, the same command goes on from the pictures that the table already holds.
 """
 
-import sys
-
-import tyro
-
-from artifact_utils.checkpoints import CheckpointError
-from artifact_utils.config import ConfigError
-from artifact_utils.files import FileError
-from artifact_utils.filtering.scoring import FilterConfig, move_flagged, score_folder, undo_move
+from artifact_utils.console import read_arguments, run_cli
 
 
-def main() -> int:
-    config = tyro.cli(FilterConfig, description=__doc__)
-    try:
-        if config.undo:
-            print(f"{undo_move(config)} pictures put back from {config.move_flagged}")
-            return 0
-        print(score_folder(config).describe(config))
-        if config.move_flagged is not None:
-            print(f"{move_flagged(config)} flagged pictures moved to {config.move_flagged}; --undo puts them back")
-    except KeyboardInterrupt:
-        print(f"\nstopped; the same command goes on from what {config.scores} already holds", file=sys.stderr)
-        return 130
-    except (FileError, CheckpointError, ConfigError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main() -> None:
+    from artifact_utils.filtering import FilterConfig, move_flagged, undo
+
+    config = read_arguments(FilterConfig, __doc__)
+    if config.undo:
+        print(f"{undo(config)} pictures put back from {config.move_flagged}")
+        return
+    from artifact_utils.filtering import score_folder  # PyTorch takes seconds to load: --help does not wait for it
+
+    print(score_folder(config))
+    if config.move_flagged is not None:
+        print(f"{move_flagged(config)} flagged pictures moved to {config.move_flagged}; --undo puts them back")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_cli(
+        main,
+        interrupted="stopped: the same command goes on from what the table already holds",
+        out_of_memory="choose a smaller --batch-size",
+    )

@@ -15,45 +15,28 @@ The run folder, runs/ARCH unless --out names another, gets the weights, metrics.
 of every test picture in predictions.csv.
 """
 
-import sys
-
-import torch
-import tyro
-
-from artifact_utils import distributed
-from artifact_utils.config import ConfigError, TrainConfig
-from artifact_utils.datasets import DataError
-from artifact_utils.demo.dataset import DemoDataError, ensure_dataset
-from artifact_utils.files import FileError
-from artifact_utils.runs import RunError, TrainingInterrupted
-from artifact_utils.training import report, train
-from artifact_utils.weights import WeightsError
+from artifact_utils.console import read_arguments, run_cli
 
 
-def main() -> int:
-    config = tyro.cli(TrainConfig, description=__doc__)
-    try:
-        distributed.join()
-        if not config.resume:
-            distributed.on_rank_0(lambda: ensure_dataset(config.data))
-        run = train(config)
-        if distributed.rank() == 0:
-            print(report(run))
-    except TrainingInterrupted as stop:
-        if distributed.rank() == 0:
-            print(f"\n{stop}")
-        return 130
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on with what is already done", file=sys.stderr)
-        return 130
-    except (torch.OutOfMemoryError, MemoryError):
-        print("error: out of memory: choose a smaller --batch-size or --image-size", file=sys.stderr)
-        return 2
-    except (ConfigError, DataError, DemoDataError, FileError, RunError, WeightsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main() -> None:
+    from artifact_utils.config import TrainConfig
+
+    config = read_arguments(TrainConfig, __doc__)
+    from artifact_utils import distributed  # PyTorch takes seconds to load: --help does not wait for it
+    from artifact_utils.demo.dataset import ensure_dataset
+    from artifact_utils.training import report, train
+
+    distributed.join()
+    if not config.resume:
+        distributed.on_rank_0(lambda: ensure_dataset(config.data))
+    run = train(config)
+    if distributed.rank() == 0:
+        print(report(run))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_cli(
+        main,
+        interrupted="stopped: the same command goes on with what is already done",
+        out_of_memory="choose a smaller --batch-size or --image-size",
+    )

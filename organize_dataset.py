@@ -10,14 +10,14 @@ Interrupted or killed, the same command finishes the job. dataset/manifest.csv s
 dataset/rejected.csv what was left where it is, and why.
 """
 
-import io
-import sys
+from artifact_utils.console import read_arguments, run_cli
 
-import tyro
 
-from artifact_utils.organize import OrganizeConfig, run
+def main() -> int:
+    from artifact_utils.organize.command import OrganizeConfig, run
+
+    return run(read_arguments(OrganizeConfig, __doc__))
+
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # folders may have names that the terminal cannot show
-    raise SystemExit(run(tyro.cli(OrganizeConfig, description=__doc__)))
+    run_cli(main, interrupted="interrupted: run the same again to finish, or --undo")

@@ -112,10 +112,10 @@ class _Interrupt:
             os._exit(INTERRUPTED)
         raise KeyboardInterrupt
 
-    def say(self) -> None:
+    def say(self, message: str | None = None) -> None:
         if is_first_process():
             newline = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""  # the terminal has written ^C
-            os.write(2, f"{newline}{self.message}\n".encode(errors="backslashreplace"))
+            os.write(2, f"{newline}{message or self.message}\n".encode(errors="backslashreplace"))
 
 
 def _imports_for_main(frame: FrameType | None) -> bool:
@@ -146,7 +146,10 @@ def _explain(error: BaseException, interrupt: _Interrupt, out_of_memory: str) ->
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         return CLOSED_PIPE
     if isinstance(error, ArtifactUtilsError):
-        _say_error(f"{'' if error.exit_code == INTERRUPTED else 'error: '}{error}")
+        if error.exit_code == INTERRUPTED:  # agreed on by all processes
+            interrupt.say(str(error))
+        else:
+            _say_error(f"error: {error}")
         return error.exit_code
     if isinstance(error, (MemoryError, *torch_out_of_memory)):
         _say_error(f"error: out of memory: {out_of_memory}")

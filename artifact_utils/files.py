@@ -17,8 +17,8 @@ from typing import Literal
 
 from artifact_utils.console import ArtifactUtilsError
 
-PART = ".artifact_utils.part"
-"""The one temporary name: what a killed run left under it, the next run removes."""
+TEMPORARY_NAME = ".artifact_utils.part"
+"""Name under which a file is written until it is whole; what a killed run left under it, the next run removes."""
 
 Mode = Literal["copy", "move", "link"]
 
@@ -46,27 +46,27 @@ def place(source: Path, target: Path, sha256: str, mode: Mode) -> None:
     """Give `target` the content of `source`, whole and verified or not at all."""
     if os.path.lexists(target):
         raise FileError(f"{str(target)!r} came up meanwhile (does the drive ignore upper and lower case?)")
-    part = target.with_name(PART)
+    temporary = target.with_name(TEMPORARY_NAME)
     try:
-        _duplicate(source, part, mode)
-        if file_digest(part) != sha256:
+        _duplicate(source, temporary, mode)
+        if file_digest(temporary) != sha256:
             raise FileError(f"{str(source)!r} changed while it was read: run again")
-        part.rename(target)
+        temporary.rename(target)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _duplicate(source: Path, part: Path, mode: Mode) -> None:
+def _duplicate(source: Path, temporary: Path, mode: Mode) -> None:
     if mode != "copy":  # a move, too, starts as a second name for the same file, where the drive can do that
         try:
-            return os.link(os.path.realpath(source), part)
+            return os.link(os.path.realpath(source), temporary)
         except OSError as error:
             if mode == "link":
                 raise FileError(f"cannot link {str(source)!r}: {error.strerror}; use --mode copy") from error
-    shutil.copyfile(source, part)
+    shutil.copyfile(source, temporary)
     with contextlib.suppress(OSError):  # not every drive keeps times
-        os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
-    with part.open("rb") as file:
+        os.utime(temporary, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+    with temporary.open("rb") as file:
         os.fsync(file.fileno())
 
 
@@ -108,11 +108,11 @@ def sync_folders(folders: Iterable[Path]) -> None:
                 os.close(descriptor)
 
 
-def remove_parts(folders: Iterable[Path]) -> None:
+def remove_temporary(folders: Iterable[Path]) -> None:
     """Remove what a killed run left under its temporary name."""
     for folder in folders:
         with contextlib.suppress(OSError):
-            (folder / PART).unlink()
+            (folder / TEMPORARY_NAME).unlink()
 
 
 @contextlib.contextmanager
@@ -144,7 +144,10 @@ def read_csv(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = (
             reader = csv.DictReader(file, strict=True)
             if not set(columns) <= set(reader.fieldnames or ()):
                 raise csv.Error(f"its first line is {reader.fieldnames}")
-            return [{column: row.get(column) or "" for column in columns + optional} for row in reader]
+            rows = [{column: row.get(column) or "" for column in columns + optional} for row in reader]
+            if any("\0" in value for row in rows for value in row.values()):
+                raise csv.Error("a NUL byte in it")
+            return rows
     except csv.Error as error:
         raise FileError(f"{str(path)!r} is not a CSV file with the columns {','.join(columns)}: {error}") from error
 
@@ -165,12 +168,12 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that it is there either whole or not at all, even after a power cut."""
-    part = path.with_name(PART)
+    temporary = path.with_name(TEMPORARY_NAME)
     try:
-        with part.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

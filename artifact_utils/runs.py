@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from artifact_utils import distributed
 from artifact_utils.config import TrainConfig, resolve
-from artifact_utils.console import ArtifactUtilsError
-from artifact_utils.files import PART, write_bytes, write_csv
+from artifact_utils.console import INTERRUPTED, ArtifactUtilsError
+from artifact_utils.files import TEMPORARY_NAME, write_bytes, write_csv
 
 STATES = ("last.pt", "previous.pt")
 """Files that a run can be continued from, the newest first."""
@@ -32,8 +32,10 @@ class RunError(ArtifactUtilsError):
     """A run that cannot be started or continued as asked."""
 
 
-class TrainingInterrupted(Exception):  # noqa: N818 (it is no error: everything is saved)
+class TrainingInterrupted(ArtifactUtilsError):  # noqa: N818 (it is no error: everything is saved)
     """Training was asked to stop and has saved where it was; the message says how to continue."""
+
+    exit_code = INTERRUPTED
 
 
 class Stateful(Protocol):
@@ -72,7 +74,8 @@ def open_run(config: TrainConfig) -> tuple[TrainConfig, Path]:
         return stored_config(run, config), run
     config = resolve(config)
     run = config.out or free_folder(Path("runs"), config.arch)
-    if run.exists() and (not run.is_dir() or any(file.name != PART for file in run.iterdir())):  # a kill may leave it
+    # a kill may leave a temporary file behind
+    if run.exists() and (not run.is_dir() or any(file.name != TEMPORARY_NAME for file in run.iterdir())):
         raise RunError(f"{run} is already in use: continue it with --resume --out {run}, or choose another --out")
     check_writable(run)
     return replace(config, out=run), run

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from artifact_utils.faces import Face
+from artifact_utils.filtering import FilterConfig
 from artifact_utils.labels import CLASS_NAMES
 
 
@@ -71,3 +72,35 @@ def draw_dataset(root: Path, *, n_train: int = 40, n_test: int = 12, n_people: i
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "best.safetensors")
+
+
+def draw_noise(path: Path, seed: int) -> Path:
+    """A small PNG, whatever its name says, that no other seed gives."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(path, "png")
+    return path
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its relative path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
+
+
+def reasons_in(output: Path) -> dict[str, str]:
+    """Why each file was left where it is, by its name, as rejected.csv says."""
+    return {Path(row["source"]).name: row["reason"] for row in read_rows(output / "rejected.csv")}
+
+
+def scores_by_path(config: FilterConfig) -> dict[str, dict[str, str]]:
+    return {row["path"]: row for row in read_rows(config.scores)}
+
+
+def middle_threshold(config: FilterConfig) -> float:
+    """A threshold that flags half of the pictures in the table."""
+    values = sorted(float(row["probability"]) for row in read_rows(config.scores) if row["probability"])
+    return (values[5] + values[6]) / 2

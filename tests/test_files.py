@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from artifact_utils.files import PART, FileError, file_digest, move_file, read_csv, write_bytes, write_csv
+from artifact_utils.files import TEMPORARY_NAME, FileError, file_digest, move_file, read_csv, write_bytes, write_csv
 
 
 def test_a_move_keeps_the_content_and_makes_the_folder(tmp_path):
@@ -44,7 +44,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
-    assert not (tmp_path / PART).exists()
+    assert not (tmp_path / TEMPORARY_NAME).exists()
 
 
 def test_tables_take_any_name_and_stay_untouched_when_nothing_changed(tmp_path):

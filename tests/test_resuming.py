@@ -14,7 +14,7 @@ import torch
 from helpers import weights_of
 
 from artifact_utils.config import TrainConfig
-from artifact_utils.files import PART
+from artifact_utils.files import TEMPORARY_NAME
 from artifact_utils.runs import RunError, TrainingInterrupted
 from artifact_utils.training import train
 
@@ -115,7 +115,7 @@ from torch.utils.tensorboard import SummaryWriter  # once, not in every child
 
 from artifact_utils import training
 from artifact_utils.config import TrainConfig
-from artifact_utils.files import PART
+from artifact_utils.files import TEMPORARY_NAME
 
 training.SAVE_SECONDS = 0.0  # states in mid-epoch, too
 torch.set_num_threads(1)  # a forked process has no other threads to wait for
@@ -138,7 +138,7 @@ def kill_at_file_operation(run, number, rng):
         if event not in ("open", "os.rename", "os.remove") or not str(arguments[0]).startswith(f"{run}/"):
             return
         if next(operations, None) is None:
-            if event == "os.rename" and Path(arguments[0]).name == PART:
+            if event == "os.rename" and Path(arguments[0]).name == TEMPORARY_NAME:
                 os.truncate(arguments[0], rng.randrange(os.path.getsize(arguments[0])))
             kill()
 
@@ -219,7 +219,7 @@ def test_a_run_killed_at_its_very_end_is_calibrated_once(config):
 
 def test_what_a_kill_left_before_anything_was_written_is_no_run(config):
     config.out.mkdir()
-    (config.out / PART).write_text("{")
+    (config.out / TEMPORARY_NAME).write_text("{")
     assert (train(replace(config, epochs=0)) / "metrics.json").exists()
 
 

@@ -1,0 +1,25 @@
+"""Scoring whole folders with a detector, and moving the flagged pictures away and back.
+
+`score_folder` writes the table, `move_flagged` moves what it flags, `undo` puts that back; all take a `FilterConfig`.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "FilterConfig": "options",
+    "FilterError": "options",
+    "Scored": "scoring",
+    "score_folder": "scoring",
+    "move_flagged": "moving",
+    "undo": "moving",
+}
+"""Module of each public name: scoring imports PyTorch, the others do not."""
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

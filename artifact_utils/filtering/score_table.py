@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-COLUMNS = ("path", "probability", "flagged", "reason")
+SCORE_COLUMNS = ("path", "probability", "flagged", "reason")
 N_WORST = 24  # pictures on the contact sheet
 
 
@@ -62,7 +62,7 @@ def refresh(scores: Path, folder: Path, since: float, tally: Tally) -> PathSet:
     temporary = scores.with_name(scores.name + ".tmp")
     with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as table:
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(SCORE_COLUMNS)
         for path, probability, _, reason in _whole_rows(scores):
             try:
                 unchanged = (folder / path).stat().st_ctime < since
@@ -100,6 +100,6 @@ def _whole_rows(scores: Path) -> Iterator[list[str]]:
         row = next(rows, None)
         while row is not None:
             following = next(rows, None)
-            if len(row) == len(COLUMNS) and row != list(COLUMNS) and (is_whole or following is not None):
+            if len(row) == len(SCORE_COLUMNS) and row != list(SCORE_COLUMNS) and (is_whole or following is not None):
                 yield row
             row = following

@@ -3,38 +3,33 @@
     SOURCE/train/image_00002_1.png   ->   OUTPUT/train/artifacts/image_00002_1.png
     SOURCE/test/image_00007_0.jpg    ->   OUTPUT/test/no_artifacts/image_00007_0.jpg
 
-`plan` reads everything and touches nothing. `apply` first writes OUTPUT/manifest.csv, the record of what is about to
-happen, and then places the files it lists. `undo` takes them back. A file is placed under a temporary name, compared
-with the hash of its source and then renamed; a file is removed only while another path holds the same content. So
-every picture is in at least one place at any moment, and after a kill the next run finishes the job.
+`organize` does what an `OrganizeConfig` says, in two steps. `plan` reads everything and touches nothing. `apply` first
+writes OUTPUT/manifest.csv, the record of what is about to happen, and then places the files it lists. `undo` takes
+them back. A file is placed under a temporary name, compared with the hash of its source and then renamed; a file is
+removed only while another path holds the same content. So every picture is in at least one place at any moment, and
+after a kill the next run finishes the job.
 """
 
-from artifact_utils.organize.command import OrganizeConfig, run
-from artifact_utils.organize.manifest import (
-    COLUMNS,
-    MANIFEST,
-    REJECTED,
-    SPLITS,
-    Entry,
-    OrganizeError,
-    read_manifest,
-)
-from artifact_utils.organize.placing import apply, undo
-from artifact_utils.organize.planning import SPLIT_FOLDERS, Plan, plan
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "COLUMNS",
-    "MANIFEST",
-    "REJECTED",
-    "SPLITS",
-    "SPLIT_FOLDERS",
-    "Entry",
-    "OrganizeConfig",
-    "OrganizeError",
-    "Plan",
-    "apply",
-    "plan",
-    "read_manifest",
-    "run",
-    "undo",
-]
+_HOME = {
+    "OrganizeConfig": "command",
+    "organize": "command",
+    "Entry": "manifest",
+    "OrganizeError": "manifest",
+    "read_manifest": "manifest",
+    "Plan": "planning",
+    "plan": "planning",
+    "apply": "placing",
+    "undo": "placing",
+}
+"""Module of each public name, which is imported when the name is first used."""
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

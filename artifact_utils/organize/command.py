@@ -1,12 +1,12 @@
-"""What ``organize_dataset.py`` does with its options, and how it reports it."""
+"""The options of ``organize_dataset.py``, what it does with them, and how it reports that."""
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from artifact_utils.files import FileError, Mode
+from artifact_utils.console import os_error_text
+from artifact_utils.files import Mode
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.organize.manifest import REJECTED, SPLITS, OrganizeError
 from artifact_utils.organize.placing import apply, undo
@@ -31,34 +31,40 @@ class OrganizeConfig:
     """Take everything out of the output folder again; moved files go back where they came from."""
 
 
-def run(config: OrganizeConfig) -> int:
-    """Do what the command line asks and report it; returns the exit code.
+def organize(config: OrganizeConfig) -> Plan:
+    """Organize the folder that the config names, or only plan it for a dry run, and return the plan.
 
-    0: every file was placed or listed; 1: an undo had to leave files, each is named; 2: an error, it says what to do.
+    Raises:
+        OrganizeError, OSError: as `plan` and `apply`; what was begun is finished by the same call, or undone.
     """
+    if config.source is None:
+        raise OrganizeError("--source is missing: the folder that holds train and test")
+    todo = plan(config.source, config.output, artifact_label=config.artifact_label, mode=config.mode)
+    if not config.dry_run:
+        apply(todo)
+    return todo
+
+
+def run(config: OrganizeConfig) -> int:
+    """Do what the command line asks and print the result; returns the exit code.
+
+    0: every file was placed or listed; 1: an undo had to leave files, each is named.
+
+    Raises:
+        OrganizeError: the job cannot be done as asked, or not now.
+    """
+    if config.undo and config.dry_run:
+        raise OrganizeError("--undo and --dry-run do not go together: leave one out")
     try:
-        if config.undo and config.dry_run:
-            raise OrganizeError("--undo and --dry-run do not go together: leave one out")
-        if config.undo:
-            left = undo(config.output)
-            print("\n".join(left) or f"undone: {str(config.output)!r} holds no organised picture")
-            return 1 if left else 0
-        if config.source is None:
-            raise OrganizeError("--source is missing: the folder that holds train and test")
-        todo = plan(config.source, config.output, artifact_label=config.artifact_label, mode=config.mode)
-        if not config.dry_run:
-            apply(todo)
-    except FileError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        done = undo(config.output) if config.undo else organize(config)
     except OSError as error:
-        print(f"error: {error}\nNo picture is lost: set that right and run the same again.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: run the same again to finish, or --undo", file=sys.stderr)
-        return 130
-    _report(todo, config)
-    return 0
+        reason = os_error_text(error)
+        raise OrganizeError(f"{reason}. No picture is lost: set that right and run the same again") from error
+    if isinstance(done, Plan):
+        _report(done, config)
+        return 0
+    print("\n".join(done) or f"undone: {str(config.output)!r} holds no organised picture")
+    return 1 if done else 0
 
 
 def _report(plan: Plan, config: OrganizeConfig) -> None:

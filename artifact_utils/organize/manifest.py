@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifact_utils.files import FileError, read_csv, write_csv
-from artifact_utils.labels import CLASS_NAMES, parse_label
+from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
 
 SPLITS = ("train", "test", "val")
 MANIFEST, REJECTED = "manifest.csv", "rejected.csv"
-COLUMNS = ("path", "split", "label", "class", "source", "sha256", "group")
+MANIFEST_COLUMNS = ("path", "split", "label", "class", "source", "sha256", "group")
 
 
 class OrganizeError(FileError):
@@ -48,22 +48,29 @@ def read_manifest(output: Path | str) -> tuple[Entry, ...]:
     """
     manifest = Path(output) / MANIFEST
     entries = []
-    for row in read_csv(manifest, COLUMNS):
+    for row in read_csv(manifest, MANIFEST_COLUMNS):
         entry = Entry(row["path"], row["source"], row["sha256"], row["group"])
-        try:
-            parse_label(entry.path)
-            sound = entry.split in SPLITS and entry.path.count("/") == 2 and entry.row() == tuple(row.values())
-        except (ValueError, IndexError):
-            sound = False
-        if not sound:
+        if not (_is_class_path(entry.path) and entry.row() == tuple(row.values())):
             raise OrganizeError(f"{str(manifest)!r} is damaged: it cannot say {','.join(row.values())!r}")
         entries.append(entry)
     return tuple(entries)
 
 
+def _is_class_path(path: str) -> bool:
+    """Whether it reads SPLIT/CLASS/NAME, with a label in the name."""
+    folder, _, name = path.rpartition("/")
+    if folder not in {f"{split}/{class_name}" for split in SPLITS for class_name in CLASS_NAMES}:
+        return False
+    try:
+        parse_label(name)
+    except LabelError:
+        return False
+    return True
+
+
 def write_manifest(output: Path, entries: Iterable[Entry]) -> None:
     """Write OUTPUT/manifest.csv whole or not at all."""
-    write_csv(output / MANIFEST, COLUMNS, [entry.row() for entry in entries])
+    write_csv(output / MANIFEST, MANIFEST_COLUMNS, [entry.row() for entry in entries])
 
 
 def class_folders(output: Path) -> list[Path]:

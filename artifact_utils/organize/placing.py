@@ -12,7 +12,7 @@ from artifact_utils.files import (
     place,
     real_path,
     remove_copy,
-    remove_parts,
+    remove_temporary,
     sync_folders,
     write_csv,
 )
@@ -44,7 +44,7 @@ def apply(plan: Plan) -> None:
     with locked(output):
         if read_manifest(output) != plan.previous:
             raise OrganizeError(f"{str(output / MANIFEST)!r} changed since it was read: run again")
-        remove_parts([output, *folders, *_folders_of(plan.found)])
+        remove_temporary([output, *folders, *_folders_of(plan.found)])
         write_manifest(output, plan.entries)
         write_csv(output / REJECTED, ("source", "reason"), plan.rejected)
         for entry in progress_bar(plan.todo, "placing", only_in_terminal=True):
@@ -75,7 +75,7 @@ def undo(output: Path | str) -> list[str]:
         return left
     with locked(output):
         entries = read_manifest(output)
-        remove_parts([output, *folders, *_folders_of(entries)])
+        remove_temporary([output, *folders, *_folders_of(entries)])
         kept = []
         for entry in progress_bar(entries, "putting back", only_in_terminal=True):
             source, placed = Path(entry.source), output / entry.path

@@ -1,0 +1,55 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+from helpers import files_below, read_rows, reasons_in
+
+from artifact_utils.files import FileError, write_csv
+from artifact_utils.organize import apply, plan, read_manifest, undo
+from artifact_utils.organize.manifest import MANIFEST_COLUMNS
+
+
+def test_the_manifest_says_where_each_file_came_from(source: Path) -> None:
+    (source / "groups.csv").write_text("file,group\ntrain/image_00002_1.png,person 7\n")
+    output = source.parent / "dataset"
+    apply(plan(source, output))
+    assert read_rows(output / "manifest.csv")[2] == {
+        "path": "train/artifacts/image_00002_1.png",
+        "split": "train",
+        "label": "1",
+        "class": "artifacts",
+        "source": str(source / "train/image_00002_1.png"),
+        "sha256": hashlib.sha256((source / "train/image_00002_1.png").read_bytes()).hexdigest(),
+        "group": "person 7",
+    }
+    assert [entry.label for entry in read_manifest(output)] == [1, 0, 1, 0, 0, 0, 0, 0]
+    assert reasons_in(output) == {"text_1.png": "not a PNG, JPEG, WebP or BMP picture"}
+
+
+def test_a_damaged_manifest_leads_nowhere_else(source: Path) -> None:
+    output = source.parent / "dataset"
+    apply(plan(source, output))
+    manifest = (output / "manifest.csv").read_text()
+    (output / "manifest.csv").write_text(manifest.replace("train/artifacts/", "train/../../"))
+    before = files_below(source.parent)
+    with pytest.raises(FileError, match="damaged"):
+        undo(output)
+    assert files_below(source.parent) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "train/artifacts/a.png",
+        "train/others/a_1.png",
+        "others/artifacts/a_1.png",
+        "a_1.png",
+        "train/artifacts/a/b_1.png",
+        "/train/artifacts/a_1.png",
+        "train/artifacts/a_1.png\0",
+    ],
+)
+def test_a_row_that_no_plan_writes_is_damage(tmp_path: Path, path: str) -> None:
+    write_csv(tmp_path / "manifest.csv", MANIFEST_COLUMNS, [(path, "train", "1", "artifacts", "/a", "0", "")])
+    with pytest.raises(FileError, match=r"manifest.csv' is (damaged|not a CSV file)"):
+        read_manifest(tmp_path)
