@@ -10,10 +10,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from write_address import colab_badge, notebook_with_address, read_address
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted([*ROOT.glob("*.ipynb"), *(ROOT / "model-training-attempts").glob("*.ipynb")])
-REPOSITORY = "artifact-portraits/artifact-detector"
+ADDRESS = read_address(ROOT)
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|content|usr|opt|mnt|var|Users)/|[A-Z]:\\\\?Users")
 
 
@@ -56,24 +57,27 @@ def test_it_opens_with_a_title_and_what_one_learns(cells):
     assert "learn" in cells[0].source.lower()
 
 
-def test_a_badge_opens_it_in_colab(cells, path):
+def test_a_badge_opens_it_in_colab_where_the_project_has_an_address(cells, path):
     before_code = cells[: cells.index(code(cells)[0])]
-    text = "\n".join(cell.source for cell in before_code)
-    place = path.relative_to(ROOT).as_posix()
-    assert "https://colab.research.google.com/assets/colab-badge.svg" in text
-    assert f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/{place}" in text
+    badges = re.findall(r"\[!\[.*?\]\(.*?\)\]\(.*?\)", "\n".join(cell.source for cell in before_code))
+    expected = colab_badge(path.relative_to(ROOT).as_posix(), ADDRESS)
+    assert badges == ([expected] if expected else [])
 
 
 def test_the_first_code_cell_installs_on_colab_and_does_nothing_elsewhere(cells):
-    bootstrap = code(cells)[0]
-    assert f"https://github.com/{REPOSITORY}" in bootstrap.source
-    assert "pip install" in bootstrap.source
-    assert "requirements.txt" in bootstrap.source
-    *imports, condition = parse(bootstrap).body
-    assert all(isinstance(statement, ast.Import) for statement in imports)
+    imports, condition = parse(code(cells)[0]).body
+    assert ast.unparse(imports) == "import sys"
     assert isinstance(condition, ast.If)
     assert ast.unparse(condition.test) == "'google.colab' in sys.modules"
     assert not condition.orelse
+    assert ("input(" in ast.unparse(condition)) == (not ADDRESS)
+
+
+def test_the_address_is_that_of_pyproject(path):
+    text = path.read_text(encoding="utf-8")
+    assert text == notebook_with_address(text, path.relative_to(ROOT).as_posix(), ADDRESS), (
+        "run python docs/write_address.py"
+    )
 
 
 def test_one_cell_holds_the_parameters_and_how_to_mock_them(cells):
