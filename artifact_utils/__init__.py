@@ -1,0 +1,73 @@
+"""Finding visible generation artifacts in AI-generated portraits.
+
+The core, in reading order:
+
+========================  ===========================================================================================
+``labels``                class numbers and names; the label in a file name
+``images``                opening a picture safely
+``files``                 writing and moving files so that a kill loses nothing; locks; CSV tables
+``console``               command lines: errors in one line, messages, progress bars
+``faces``                 where the face is, by the YuNet detector
+``config``                ``TrainConfig`` in groups, the presets, ``resolve``
+``device``                the device and its data type
+``datasets``              from folders to samples: ``Portrait``, ``ArtifactDataset``
+``sampling``              which samples make up an epoch
+``cache``                 pictures decoded once to the training size
+``transforms``            from a picture to a square tensor
+``augmentation``          random changes of training pictures
+``loaders``               from a config to batches
+``losses``                ``FocalLoss`` and the loss on masks
+``backbones``             networks of timm, and where their weights come from
+``models``                backbone, head and locator: ``ArtifactClassifier``
+``training``              ``train``, one epoch, one step, optimiser and learning-rate schedule
+``runs``                  the folder of a run: history, states, interruption
+``distributed``           several processes that train as one, started by ``torchrun``
+``checkpoints``           trained models in safetensors files
+``detector``              a trained model in use: ``Detector``
+``explain``               heat maps: ``heat_map``
+========================  ===========================================================================================
+
+Subpackages, each with one public function or few:
+
+========================  ===========================================================================================
+``organize``              ``organize``: flat folders into class folders
+``synthesis``             ``inject`` and ``harmless_edit``: artifacts made on clean portraits
+``demo``                  ``ensure_dataset``: the demo set
+``audit``                 ``audit_folder``: broken files, duplicates, leaks, wrong labels
+``metrics``               scores, intervals, calibration, thresholds, as pure functions on arrays
+``evaluation``            ``measure``: a detector on labelled portraits; reports and experiments
+``filtering``             ``score_folder``, ``move_flagged``, ``undo``: whole folders of portraits
+``plots``                 ``plot_*``: data in, figure out
+``pretrained``            the packaged weights, with their licences
+========================  ===========================================================================================
+
+The public names below are imported when they are first used. None is called like a submodule.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "TrainConfig": "config",
+    "train": "training",
+    "FocalLoss": "losses",
+    "ArtifactDataset": "datasets",
+    "Detector": "detector",
+    "inject": "synthesis",
+    "measure": "evaluation.measuring",
+    "audit_folder": "audit",
+    "heat_map": "explain",
+}
+"""Module of each public name."""
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

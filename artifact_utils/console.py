@@ -85,7 +85,7 @@ def run_cli(
     try:
         show_messages()
         code = main()
-    except BaseException as error:
+    except BaseException as error:  # bugs are raised again
         interrupt.ends_at_once = True
         code = _explain(error, interrupt, out_of_memory)
     interrupt.ends_at_once = True

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: writing, placing, moving and removing them so that a kill loses nothing.
+"""Writing, placing, moving and removing files so that a kill at any moment loses nothing; locks and CSV tables.
 
 A file is written under a temporary name in its own folder, verified, and renamed. A file is removed only while another
 path holds the same content. So every picture is in at least one place at any moment.
@@ -33,7 +33,7 @@ def real_path(path: Path | str) -> Path:
 
 
 def file_digest(path: Path) -> str | None:
-    """Hash of a file; None if there is nothing at that path, and what no hash equals if it is not a regular file."""
+    """SHA-256 of a regular file as hex digits; None if nothing is there, ``not a regular file`` for anything else."""
     if not os.path.lexists(path):
         return None
     if not path.is_file():
@@ -43,9 +43,13 @@ def file_digest(path: Path) -> str | None:
 
 
 def place(source: Path, target: Path, sha256: str, mode: Mode) -> None:
-    """Give `target` the content of `source`, whole and verified or not at all."""
+    """Copy, move or link `source` to `target`, where nothing may be yet: whole and verified, or not at all.
+
+    Raises:
+        FileError: there is something at `target`, the source does not have that SHA-256, or a link cannot be made.
+    """
     if os.path.lexists(target):
-        raise FileError(f"{str(target)!r} came up meanwhile (does the drive ignore upper and lower case?)")
+        raise FileError(f"{str(target)!r} appeared meanwhile (does the drive ignore upper and lower case?)")
     temporary = target.with_name(TEMPORARY_NAME)
     try:
         _duplicate(source, temporary, mode)
@@ -117,7 +121,11 @@ def remove_temporary(folders: Iterable[Path]) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Keep a second run out, or let it wait; the lock is on the folder and ends with the process, however it ends."""
+    """Hold the lock of a folder, which the kernel releases when the process ends, however it ends.
+
+    Raises:
+        FileError: another process holds it, and this one is not to wait.
+    """
     import fcntl  # not on Windows, where the rest of the package still works
 
     descriptor = os.open(folder, os.O_RDONLY)
@@ -133,9 +141,12 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def read_csv(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    """Those columns of a CSV file, no rows if there is no file; optional ones that it lacks are empty.
+    """Read columns of a CSV file as one dict per row; no rows if there is no file.
 
-    Names may hold bytes that are not UTF-8.
+    Optional columns that the file lacks are empty. Bytes that are not UTF-8 become surrogates, as in ``os.fsdecode``.
+
+    Raises:
+        FileError: it is not a CSV file, or lacks one of the columns.
     """
     if not path.is_file():
         return []
@@ -153,7 +164,7 @@ def read_csv(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = (
 
 
 def write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
-    """Write a table with a header, unless the file holds just that already: a second run changes nothing."""
+    """Write a table with a header; a file that holds just that already is not touched."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows([columns, *rows])
     data = text.getvalue().encode("utf-8", "surrogateescape")
@@ -162,12 +173,12 @@ def write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[Iterable[obje
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write readable JSON; paths become text."""
+    """Write indented JSON; paths become text."""
     write_bytes(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that it is there either whole or not at all, even after a power cut."""
+    """Write a file so that it is there whole or not at all, even after a power cut."""
     temporary = path.with_name(TEMPORARY_NAME)
     try:
         with temporary.open("wb") as file:

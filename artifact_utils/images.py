@@ -226,7 +226,7 @@ def _to_rgb(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
             rgb = image.convert("RGB")
     except ImageError:
         raise
-    except Exception as error:
+    except Exception as error:  # as above: decoding goes on in load()
         raise _cannot_decode(name, error) from error
     rgb.info = {}
     return rgb if transpose is None else rgb.transpose(transpose)

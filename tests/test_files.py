@@ -15,7 +15,7 @@ def test_a_move_keeps_the_content_and_makes_the_folder(tmp_path):
 def test_a_move_never_overwrites(tmp_path):
     (tmp_path / "a.png").write_bytes(b"picture")
     (tmp_path / "b.png").write_bytes(b"another")
-    with pytest.raises(FileError, match=r"b\.png.* came up meanwhile"):
+    with pytest.raises(FileError, match=r"b\.png.* appeared meanwhile"):
         move_file(tmp_path / "a.png", tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == b"picture"
     assert (tmp_path / "b.png").read_bytes() == b"another"

@@ -66,7 +66,7 @@ def refresh(scores: Path, folder: Path, since: float, tally: Tally) -> PathSet:
         for path, probability, _, reason in _whole_rows(scores):
             try:
                 unchanged = (folder / path).stat().st_ctime < since
-            except (OSError, ValueError):
+            except (OSError, ValueError):  # ValueError: a NUL byte in the table
                 continue  # it is gone, or cannot be seen: the walk will tell
             if unchanged and is_inside(path) and _is_score(probability):
                 writer.writerow(tally.add(path, probability, reason))
@@ -84,7 +84,7 @@ def is_inside(path: str) -> bool:
 def _is_score(probability: str) -> bool:
     try:
         return not probability or 0.0 <= float(probability) <= 1.0
-    except ValueError:
+    except ValueError:  # the table may hold anything
         return False
 
 
