@@ -9,7 +9,7 @@ import torch
 
 from artifact_utils.backbones import BACKBONES
 from artifact_utils.console import ArtifactUtilsError
-from artifact_utils.metrics import ThresholdRule
+from artifact_utils.metrics.thresholds import ThresholdError, ThresholdRule
 from artifact_utils.optimisation import Optimizer, Schedule
 from artifact_utils.transforms import Augment
 from artifact_utils.weights import Weights, WeightsError, pretrained_state
@@ -210,7 +210,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
         raise ConfigError("--teachers look at whole pictures: leave --mixup and --cutmix out")
     try:
         ThresholdRule.parse(config.threshold_for)
-    except ValueError as error:
+    except ThresholdError as error:
         raise ConfigError(f"--threshold-for: {error}") from error
     for name, low, high in RANGES:
         value = getattr(config, name)

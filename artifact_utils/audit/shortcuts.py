@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
-from artifact_utils.metrics.bootstrap import bootstrap, percentile_interval, resampling_units
+from artifact_utils.metrics.bootstrap import bootstrap_metrics, percentile_interval, resampling_units
 
 WARNING_AUC = 0.6
 """From here on the verdict is a warning."""
@@ -98,7 +98,7 @@ def find_shortcuts(table: pd.DataFrame, groups: pd.Series | None = None, *, seed
             probability[held] = forest.predict_proba(features.iloc[held])[:, ARTIFACT]
     units, _, _ = resampling_units(targets, names)
     flagged = (probability >= 0.5).astype(int)
-    areas = bootstrap(probability, targets, flagged, units, _BOOTSTRAP, np.random.default_rng(seed))["roc_auc"]
+    areas = bootstrap_metrics(probability, targets, flagged, units, _BOOTSTRAP, np.random.default_rng(seed))["roc_auc"]
     low, high = percentile_interval(areas) or (0.0, 1.0)
     alone = {column: roc_auc_score(targets, features[column]) for column in features}
     columns = pd.DataFrame({"column": list(alone), "auc": [max(area, 1 - area) for area in alone.values()]})

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN
 
@@ -59,7 +58,7 @@ def resampling_units(labels: Array, groups: Any) -> tuple[list[list[Array]], str
     return per_class, "pictures", [note]
 
 
-def bootstrap(
+def bootstrap_metrics(
     scores: Array,
     labels: Array,
     predicted: Array,
@@ -149,5 +148,7 @@ def share_interval(successes: int, n: int) -> tuple[float, float]:
     """
     if n == 0:
         return 0.0, 1.0
+    from scipy.stats import binomtest  # takes a second, which reading a threshold does not need
+
     interval = binomtest(int(successes), int(n)).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)

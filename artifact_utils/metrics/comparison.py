@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import binomtest
 
-from artifact_utils.metrics.bootstrap import bootstrap, check_scores, percentile_interval, resampling_units
+from artifact_utils.metrics.bootstrap import bootstrap_metrics, check_scores, percentile_interval, resampling_units
 from artifact_utils.metrics.scores import SCALARS, evaluate
 
 
@@ -40,7 +40,7 @@ def mcnemar(targets: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike)
     return {"only_first_right": only_first, "only_second_right": only_second, "p_value": float(p_value)}
 
 
-def compare(
+def compare_models(
     first: pd.DataFrame, second: pd.DataFrame, *, n_bootstrap: int = 1000, seed: int = 0, by_group: bool = True
 ) -> dict[str, Any]:
     """Compare two models by what they said of the same pictures.
@@ -80,10 +80,8 @@ def compare(
         scores, _ = check_scores(table["probability"], labels)
         answers = table["predicted"].to_numpy().astype(int)
         points.append(_numbers(scores, labels, answers))
-        drawn = (
-            bootstrap(scores, labels, answers, strata, n_bootstrap, np.random.default_rng(seed)) if len(labels) else {}
-        )
-        samples.append(drawn)
+        rng = np.random.default_rng(seed)
+        samples.append(bootstrap_metrics(scores, labels, answers, strata, n_bootstrap, rng) if len(labels) else {})
     result["differences"] = {
         name: {
             "value": None if points[0][name] is None or points[1][name] is None else points[1][name] - points[0][name],

@@ -16,7 +16,7 @@ from sklearn.metrics import (
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN
 from artifact_utils.metrics.bootstrap import (
     FALSE_ALARM_RATES,
-    bootstrap,
+    bootstrap_metrics,
     check_scores,
     percentile_interval,
     resampling_units,
@@ -76,7 +76,7 @@ def evaluate(
     notes: list[str] = []
     if n_bootstrap > 0 and len(labels) > 0:
         units, what, notes = resampling_units(labels, groups)
-        samples = bootstrap(scores, labels, predicted, units, n_bootstrap, np.random.default_rng(seed))
+        samples = bootstrap_metrics(scores, labels, predicted, units, n_bootstrap, np.random.default_rng(seed))
         intervals = {"level": 0.95, "resampled": what, "n_bootstrap": n_bootstrap}
         intervals |= {name: percentile_interval(samples[name]) for name in SCALARS}
         intervals["classes"] = {
@@ -90,7 +90,7 @@ def evaluate(
 def format_table(metrics: dict[str, Any]) -> str:
     """Lay out what ``evaluate`` returns as the text table that a training run ends with.
 
-    With what ``explain.grounded`` returns under ``grounded``, the share that is right and grounded stands beside the
+    With what ``measure_grounding`` returns under ``grounded``, the share that is right and grounded stands beside the
     accuracy.
     """
     intervals = metrics["intervals"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.metrics.bootstrap import check_scores, count_rates
 
 Array = npt.NDArray[Any]
@@ -16,6 +17,10 @@ _HOW = (
     "say macro_f1, cost=5 (a missed artifact costs five false alarms), recall=0.95 (at least) "
     "or false_alarms=0.01 (at most)"
 )
+
+
+class ThresholdError(ArtifactUtilsError):
+    """A rule for the threshold that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,7 @@ class ThresholdRule:
     value: float = math.nan
 
     def __post_init__(self) -> None:
-        if self.aim == "macro_f1":
-            return
-        low, high = _AIMS.get(self.aim, (math.nan, math.nan))
-        if not low <= self.value <= high:
+        if self.aim != "macro_f1" and not _in_range(self.aim, self.value):
             raise ValueError(f"cannot choose a threshold for {self.aim}={self.value:g}: {_HOW}")
 
     @classmethod
@@ -45,17 +47,23 @@ class ThresholdRule:
         """Read ``macro_f1``, ``cost=5``, ``recall=0.95`` or ``false_alarms=0.01``.
 
         Raises:
-            ValueError: anything else, or a value out of range.
+            ThresholdError: anything else, or a value out of range.
         """
         aim, equals, number = text.strip().partition("=")
         if aim == "macro_f1" and not equals:
             return cls()
         try:
-            if aim == "macro_f1":
-                raise ValueError("it has no value")
-            return cls(aim, float(number))
-        except ValueError as error:
-            raise ValueError(f"cannot choose a threshold for {text!r}: {_HOW}") from error
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not _in_range(aim, value):
+            raise ThresholdError(f"cannot choose a threshold for {text!r}: {_HOW}")
+        return cls(aim, value)
+
+
+def _in_range(aim: str, value: float) -> bool:
+    low, high = _AIMS.get(aim, (math.nan, math.nan))
+    return low <= value <= high
 
 
 def choose_threshold(
@@ -77,8 +85,8 @@ def choose_threshold(
         at 1.0 leave no threshold that flags few enough of them: 1.0.
 
     Raises:
-        ValueError: no rows, lengths that differ, targets other than 0 and 1, probabilities outside [0, 1] or NaN, or a
-            rule that cannot be read.
+        ThresholdError: a rule that cannot be read.
+        ValueError: no rows, lengths that differ, targets other than 0 and 1, or probabilities outside [0, 1] or NaN.
     """
     rule = ThresholdRule.parse(rule) if isinstance(rule, str) else rule
     scores, labels = check_scores(probabilities, targets)
