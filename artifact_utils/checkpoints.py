@@ -35,6 +35,8 @@ class ModelInfo:
     pooled: bool = True
     temperature: float = 1.0
     """The probability is ``sigmoid(logit / temperature)``; the threshold is one of these probabilities."""
+    calibrated: bool = False
+    """Whether the temperature was fitted on a validation set."""
     class_names: tuple[str, ...] = CLASS_NAMES
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -100,11 +102,11 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
     try:
         fields = json.loads(text or "")
         lists = {"class_names": tuple(fields["class_names"]), "also_at": tuple(fields.get("also_at", ()))}
-        info = ModelInfo(**(fields | lists))
+        info = ModelInfo(**({"calibrated": True} | fields | lists))  # earlier versions stored no others
         known = info.arch in BACKBONES and info.class_names == CLASS_NAMES
         sides = (info.image_size, *info.also_at)
         sizes = len(sides) <= 8 and all(isinstance(side, int) and 32 <= side <= 1024 for side in sides)
-        parts = isinstance(info.locates, bool) and isinstance(info.pooled, bool)
+        parts = isinstance(info.locates, bool) and isinstance(info.pooled, bool) and isinstance(info.calibrated, bool)
         numbers = math.isfinite(info.threshold) and math.isfinite(info.temperature) and info.temperature > 0
         if not (known and sizes and parts and numbers and isinstance(info.metrics, dict)):
             raise ValueError(

@@ -7,12 +7,11 @@ Make the best model of a run the one that comes with the package, which ``Detect
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 import tyro
@@ -22,8 +21,6 @@ from torch import Tensor
 from artifact_utils.cache import decode_stream
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError, amp_dtype, resolve_device
-from artifact_utils.datasets import Portrait
-from artifact_utils.evaluation.predictions import PREDICTION_COLUMNS, prediction_rows
 from artifact_utils.images import ImageError, load_image
 from artifact_utils.models import ArtifactClassifier, fuse_batch_norm
 from artifact_utils.transforms import build_transforms, to_square
@@ -133,29 +130,6 @@ class Detector:
                 yield from self._predict_decoded(waiting)
                 waiting = []
         yield from self._predict_decoded(waiting)
-
-    def table(self, portraits: Sequence[Portrait], root: Path, *, batch_size: int = 32) -> pd.DataFrame:
-        """Score labelled portraits, in order, into the layout of a run's ``predictions.csv``.
-
-        Args:
-            portraits: what ``list_portraits`` or ``split_by_group`` gave.
-            root: the folder they lie in, which ``path`` is told from.
-            batch_size: pictures that the network scores at once.
-
-        Returns:
-            ``path``, ``group``, ``kind`` and ``strength`` (of the artifact, where somebody said), ``target`` (1 is
-            artifact), ``probability`` and ``predicted`` (0 or 1) of each.
-
-        Raises:
-            ImageError: one of them cannot be read.
-        """
-        probabilities = []
-        for _, answer in self.predict_files((portrait.path for portrait in portraits), batch_size=batch_size):
-            if isinstance(answer, ImageError):
-                raise answer
-            probabilities.append(answer.probability)
-        rows = prediction_rows(portraits, probabilities, self.threshold, root)
-        return pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
 
     def _predict_decoded(
         self, items: list[tuple[Path, Tensor | ImageError]]

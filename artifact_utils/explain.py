@@ -1,45 +1,32 @@
-"""Heat maps of what made a model say "artifact", for every backbone, and whether they point at the artifact.
+"""Heat maps of where a model sees an artifact, for every backbone, and feature maps of its stages.
 
-A model with a locator was taught where faults are and says so itself (``Detector.locate``); of any other, gradients
-tell (the ``grad-cam`` package). A map is worth looking at only if its peak lies in the artifact more often than that of
-a map that knows nothing: hence the pointing game, against chance and against always guessing the centre.
+A model with a locator was taught where artifacts are and says so itself (``Detector.locate``); for any other, gradients
+tell (the ``grad-cam`` package).
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from PIL import Image
-from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
-from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
-from torchvision.transforms import v2
 
 from artifact_utils.backbones import BACKBONES
-from artifact_utils.datasets import ArtifactDataset, Portrait, with_made_artifacts
 from artifact_utils.detector import Detector, unsquare
 from artifact_utils.images import load_image
-from artifact_utils.metrics import share_interval
 from artifact_utils.models import ArtifactClassifier
-from artifact_utils.synthesis import KINDS
 from artifact_utils.transforms import to_square
 
 Method = Literal["auto", "locator", "grad_cam", "grad_cam++", "hires_cam", "layer_cam"]
 
-_CAMS: dict[str, type[BaseCAM]] = {
-    "grad_cam": GradCAM,
-    "grad_cam++": GradCAMPlusPlus,
-    "hires_cam": HiResCAM,
-    "layer_cam": LayerCAM,
-}
+_CAMS = {"grad_cam": "GradCAM", "grad_cam++": "GradCAMPlusPlus", "hires_cam": "HiResCAM", "layer_cam": "LayerCAM"}
 
 
-def explain(
+def heat_map(
     detector: Detector, source: str | Path | Image.Image | npt.NDArray[Any], *, method: Method = "auto"
 ) -> npt.NDArray[np.float32]:
     """Draw where in a picture a detector sees an artifact, whatever its backbone.
@@ -91,10 +78,13 @@ def class_activation_maps(
     method = "grad_cam" if method == "auto" else method
     if method not in _CAMS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(_CAMS)}")
+    import pytorch_grad_cam  # takes a second, and a model with a locator does without
+
+    draw_cam = getattr(pytorch_grad_cam, _CAMS[method])
     layer = model.backbone.get_submodule(BACKBONES[model.arch].explained)
     reshape = _tokens_to_map if model.arch == "vit_b_16" else None
     was_training = model.training
-    with _as_explained(model), _CAMS[method](model, [layer], reshape_transform=reshape) as cam:
+    with _as_explained(model), draw_cam(model, [layer], reshape_transform=reshape) as cam:
         inputs = images.detach().clone().requires_grad_(True)
         heat = cam(inputs, targets=[_artifact] * len(images))
     model.train(was_training)
@@ -124,178 +114,6 @@ def _as_explained(model: ArtifactClassifier) -> Iterator[None]:
         for parameter, value in needed.items():
             parameter.requires_grad_(value)
         model.also_at = also_at
-
-
-def peak(heat: npt.NDArray[Any]) -> tuple[int, int]:
-    """Row and column of the highest value; of a plateau, the point nearest to its middle."""
-    rows, columns = np.nonzero(heat == heat.max())
-    nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
-    return int(rows[nearest]), int(columns[nearest])
-
-
-def points_at(heat: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> bool:
-    """Whether the peak of a heat map (H, W) lies in a mask of the same shape, without any tolerance.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    if heat.shape != mask.shape:
-        raise ValueError(f"a heat map {heat.shape} and a mask {mask.shape} are not of one picture")
-    return bool(mask[peak(heat)])
-
-
-def _covers_centre(mask: npt.NDArray[np.bool_]) -> bool:
-    return bool(mask[mask.shape[0] // 2, mask.shape[1] // 2])
-
-
-def pointing_game(
-    maps: Mapping[str, Sequence[npt.NDArray[Any]]], masks: Sequence[npt.NDArray[np.bool_]]
-) -> pd.DataFrame:
-    """How often the peak of a map lies in the artifact (Zhang et al., Excitation backprop, ECCV 2016).
-
-    Two maps that know nothing are added for comparison: ``random``, whose peak may be anywhere (its score is exactly
-    the mean share of a picture that the artifact covers), and ``centre prior``, whose peak is the picture's middle.
-
-    Args:
-        maps: by the name of the method, one heat map (H, W) a picture.
-        masks: bool (H, W), True where the artifact is; one a picture.
-
-    Returns:
-        One row a method: ``method``, ``n``, ``hits``, ``share``, ``low`` and ``high`` (95% Wilson interval, over
-        pictures). Shares are missing where there are no pictures.
-    """
-    counts = {
-        name: sum(points_at(heat, mask) for heat, mask in zip(heats, masks, strict=True))
-        for name, heats in maps.items()
-    }
-    counts["centre prior"] = sum(map(_covers_centre, masks))
-    n = len(masks)
-    rows: list[dict[str, Any]] = []
-    for name, hits in counts.items():
-        low, high = share_interval(hits, n)
-        rows.append(
-            {"method": name, "n": n, "hits": hits, "share": hits / n if n else np.nan, "low": low, "high": high}
-        )
-    chance = float(np.mean([mask.mean() for mask in masks])) if n else np.nan
-    rows.append({"method": "random", "n": n, "hits": np.nan, "share": chance, "low": np.nan, "high": np.nan})
-    return pd.DataFrame(rows)
-
-
-def point_at_made_artifacts(
-    detector: Detector,
-    portraits: Sequence[Portrait],
-    *,
-    kinds: Collection[str] = KINDS,
-    methods: Sequence[Method] = ("auto",),
-    seed: int = 0,
-) -> tuple[pd.DataFrame, float]:
-    """Play the pointing game on artifacts that are made on clean portraits, whose masks are known exactly.
-
-    Args:
-        detector: whose maps are tried, on what it flags.
-        portraits: clean ones; each is given one artifact.
-        kinds: of artifact.
-        methods: as for ``explain``.
-        seed: of the artifacts.
-
-    Returns:
-        The table of ``pointing_game`` over the artifacts that were found, and the share that was.
-
-    Raises:
-        ValueError: no portraits.
-    """
-    if not portraits:
-        raise ValueError("no clean portraits to make artifacts on")
-    made = [
-        portrait for portrait in with_made_artifacts(portraits, seed=seed, kinds=kinds) if portrait.made is not None
-    ]
-    dataset = ArtifactDataset(made, detector.info.image_size, v2.Identity(), find_faces=True)
-    maps: dict[str, list[npt.NDArray[np.float32]]] = {method: [] for method in methods}
-    masks = []
-    for index in range(len(dataset)):
-        square, _, mask, _ = dataset[index]
-        if detector.probabilities(square.unsqueeze(0))[0] >= detector.threshold:
-            picture = square.permute(1, 2, 0).numpy()
-            masks.append(mask[0].numpy() == 1)
-            for method in methods:
-                maps[method].append(explain(detector, picture, method=method))
-    return pointing_game(maps, masks), len(masks) / max(len(dataset), 1)
-
-
-def read_mask(portrait: Portrait) -> npt.NDArray[np.bool_] | None:
-    """Where the artifact of a portrait is, bool (H, W) of its size; None where nobody said.
-
-    Raises:
-        ImageError: the mask is not a whole picture.
-    """
-    if portrait.mask is None:
-        return None
-    return np.asarray(load_image(portrait.mask).convert("L")) > 127
-
-
-def _picture_and_mask(
-    portrait: Portrait, image_size: int
-) -> tuple[Path | npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
-    """What a model saw of a portrait: a made artifact is made again, on the square of the size that it was made on."""
-    if portrait.made is None:
-        return portrait.path, read_mask(portrait)
-    dataset = ArtifactDataset([portrait], image_size, v2.Identity())
-    for error in dataset.rejected:
-        raise error
-    square, _, mask, _ = dataset[0]
-    return square.permute(1, 2, 0).numpy(), mask[0].numpy() == 1
-
-
-def grounded(
-    detector: Detector, portraits: Sequence[Portrait], predictions: pd.DataFrame, *, method: Method = "auto"
-) -> tuple[pd.Series, dict[str, Any]]:
-    """Of what was flagged: how much is an artifact, and is one for the right reason, its map pointing at it?
-
-    Args:
-        detector: that made the predictions.
-        portraits: those of the table, in its order; artifacts that are made when a picture is opened are made again.
-        predictions: a table of ``Detector.table``; ``target`` and ``predicted`` are used.
-        method: of the heat maps, as for ``explain``.
-
-    Returns:
-        Of each row whether its map points at the artifact (missing where nothing was found or nobody said where it is),
-        and a summary: ``flagged``, ``right`` (flagged and with an artifact), ``with_mask`` (of those), ``grounded`` (of
-        those), ``centre_prior`` (of those, in how many the picture's middle lies in the artifact) and ``random`` (the
-        share in which a random point does, None where there is no mask), ``share_right_and_grounded`` (of the flagged
-        pictures, those without an artifact included, those with an artifact but no mask left out; None where none is
-        left) and its 95% Wilson ``interval``.
-
-    Raises:
-        ImageError: a picture or a mask cannot be read.
-        ValueError: a mask is not of the size of its picture.
-    """
-    answers: list[bool | None] = []
-    at_centre, areas = 0, []
-    for portrait, row in zip(portraits, predictions.itertuples(), strict=True):
-        found = row.predicted == 1 and row.target == 1
-        picture, mask = _picture_and_mask(portrait, detector.info.image_size) if found else (None, None)
-        if picture is None or mask is None:
-            answers.append(None)
-            continue
-        answers.append(points_at(explain(detector, picture, method=method), mask))
-        at_centre += _covers_centre(mask)
-        areas.append(float(mask.mean()))
-    series = pd.Series(answers, index=predictions.index, dtype="object", name="grounded")
-    flagged = int(predictions["predicted"].sum())
-    right = int((predictions["predicted"] & predictions["target"]).sum())
-    with_mask, hits = int(series.notna().sum()), sum(answer is True for answer in answers)
-    n = flagged - right + with_mask
-    return series, {
-        "method": "locator" if method == "auto" and detector.model.locator is not None else method,
-        "flagged": flagged,
-        "right": right,
-        "with_mask": with_mask,
-        "grounded": hits,
-        "centre_prior": at_centre,
-        "random": float(np.mean(areas)) if areas else None,
-        "share_right_and_grounded": hits / n if n and with_mask else None,
-        "interval": list(share_interval(hits, n)) if n and with_mask else None,
-    }
 
 
 def feature_maps(

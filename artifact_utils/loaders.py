@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from artifact_utils import distributed
 from artifact_utils.audit import find_duplicates, near_duplicate_groups, outline_pixels, united_groups
 from artifact_utils.cache import DISK_BYTES, decode_squares
 from artifact_utils.datasets import (
@@ -194,13 +195,8 @@ def build_loaders(
         "worker_init_fn": _set_up_worker,
     }
 
-    def evaluation(dataset: ArtifactDataset) -> DataLoader[Sample]:
-        batches = torch.arange(len(dataset)).split(2 * batch_size)
-        mine = [batch.tolist() for batch in batches[part[0] :: part[1]]]
-        return DataLoader(dataset, batch_sampler=mine, **options)
-
-    validation = evaluation(datasets["validation"])
-    test = evaluation(datasets["test"]) if "test" in datasets else None
+    validation = evaluation_loader(datasets["validation"], 2 * batch_size)
+    test = evaluation_loader(datasets["test"], 2 * batch_size) if "test" in datasets else None
 
     n_parts = part[1]
     train = datasets["train"]
@@ -218,6 +214,18 @@ def build_loaders(
         options |= {"num_workers": workers, "persistent_workers": True, "prefetch_factor": 4}
     training = DataLoader(train, batch_size, sampler=sampler, **options)
     return Loaders(training, validation, test)
+
+
+def evaluation_loader(dataset: ArtifactDataset, batch_size: int) -> DataLoader[Sample]:
+    """Batches of a data set in its order; several processes take them in turn, the same that one would make.
+
+    Args:
+        dataset: whose transform changes nothing at random.
+        batch_size: pictures of a batch; the last may be smaller.
+    """
+    batches = torch.arange(len(dataset)).split(batch_size)
+    own = [batch.tolist() for batch in batches[distributed.rank() :: distributed.world_size()]]
+    return DataLoader(dataset, batch_sampler=own, pin_memory=torch.cuda.is_available(), generator=torch.Generator())
 
 
 def _some_of(portraits: Sequence[Portrait], share: float, rng: np.random.Generator) -> list[Portrait]:

@@ -19,7 +19,8 @@ from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import TrainConfig, training_dtype
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import Sample
-from artifact_utils.evaluation.measuring import evaluate_run, predict
+from artifact_utils.evaluation.measuring import predict
+from artifact_utils.evaluation.run_results import write_run_results
 from artifact_utils.files import write_json
 from artifact_utils.loaders import Loaders, build_loaders, duplicates_across
 from artifact_utils.losses import FocalLoss
@@ -136,7 +137,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     if is_writer and not (run / "best.safetensors").exists():  # no epoch at all was asked for
         save_checkpoint(run / "best.safetensors", kept, info)
     distributed.on_rank_0(lambda: None)  # nobody reads it before it is there
-    evaluate_run(run, config, loaders, device, progress)
+    write_run_results(run, config, loaders, device, progress)
     return run
 
 

@@ -1,4 +1,3 @@
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +10,10 @@ from sklearn.metrics import roc_auc_score
 from artifact_utils import detector as module
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, save_checkpoint
 from artifact_utils.config import ConfigError
-from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
 from artifact_utils.labels import parse_label
-from artifact_utils.metrics import scale_threshold
+from artifact_utils.metrics.calibration import scale_threshold
 from artifact_utils.models import build_model
 
 ROOT = Path(__file__).parent.parent
@@ -64,11 +62,11 @@ def test_a_temperature_changes_how_sure_it_is_and_no_answer(run, dataset_folder)
     plain = Detector.load(run, device="cpu")
     info = replace(plain.info, temperature=0.4, threshold=scale_threshold(plain.threshold, 0.4))
     calibrated = Detector(plain.model, info)
-    portraits = list_portraits(dataset_folder, "train")
-    before, after = (detector.table(portraits, dataset_folder) for detector in (plain, calibrated))
-    assert after["predicted"].tolist() == before["predicted"].tolist()
-    expected = [scale_threshold(probability, 0.4) for probability in before["probability"]]
-    assert after["probability"].to_numpy() == pytest.approx(np.array(expected))
+    files = sorted(dataset_folder.glob("train/*/*.png"))
+    before, after = ([answer for _, answer in one.predict_files(files)] for one in (plain, calibrated))
+    assert [answer.flagged for answer in after] == [answer.flagged for answer in before]
+    expected = [scale_threshold(answer.probability, 0.4) for answer in before]
+    assert [answer.probability for answer in after] == pytest.approx(expected)
 
 
 def test_what_cannot_be_loaded_or_read(run, tmp_path):
@@ -113,23 +111,6 @@ def test_what_cannot_be_packaged(run, tmp_path, pretrained, monkeypatch, capsys)
     assert not pretrained.exists()
     with pytest.raises(CheckpointError, match=r"no pretrained detector at .*: train one with python model_training.py"):
         Detector.from_pretrained()
-
-
-def test_a_table_of_labelled_portraits(run, dataset_folder, tmp_path):
-    root = shutil.copytree(dataset_folder, tmp_path / "dataset")
-    portraits = list_portraits(root, "test")
-    detector = Detector.load(run, device="cpu")
-    table = detector.table(portraits, root, batch_size=5)
-    assert list(table.columns) == ["path", "group", "kind", "strength", "target", "probability", "predicted"]
-    assert table["path"].tolist() == [portrait.path.relative_to(root).as_posix() for portrait in portraits]
-    assert table["target"].tolist() == [0] * 9 + [1] * 3
-    assert set(table["group"]) == {"P100", "P101"}
-    assert (table["predicted"] == (table["probability"] >= detector.threshold)).all()
-    assert table["probability"][4] == pytest.approx(detector.predict(portraits[4].path).probability, abs=1e-5)
-    assert list(detector.table([], root).columns) == list(table.columns)
-    portraits[1].path.write_bytes(b"not a picture")
-    with pytest.raises(ImageError, match=portraits[1].path.name):
-        detector.table(portraits, root)
 
 
 def test_where_an_artifact_is_has_the_shape_of_the_picture(tmp_path):

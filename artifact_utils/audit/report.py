@@ -10,7 +10,7 @@ from PIL import Image
 
 from artifact_utils.audit.findings import Findings
 from artifact_utils.images import ImageError, load_image
-from artifact_utils.plots.web_page import embedded, escape, web_page
+from artifact_utils.plots.web_page import embedded, escape, html_page
 
 _SIDE, _SHOWN = 160, 24  # pixels of a picture in the page, pictures of an issue
 
@@ -40,7 +40,7 @@ def write_page(folder: Path, findings: Findings) -> str:
         "<h2>Suspicious labels</h2>",
         _labels(folder, findings),
     ]
-    return web_page(f"Audit of {folder.resolve().name}", parts)
+    return html_page(f"Audit of {folder.resolve().name}", parts)
 
 
 def _issues(folder: Path, findings: Findings) -> Iterable[str]:

@@ -1,7 +1,11 @@
-"""What a trained model answers on validation and test, and the results that a run folder keeps of it."""
+"""The evaluator: what a model answers on labelled portraits, and how good that is, with intervals.
 
-import copy
-from dataclasses import replace
+Training calls it at its end, ``python -m artifact_utils.metrics`` and the notebooks call it on any labelled folder.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,95 +13,171 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
+from torchvision.transforms import v2
 
 from artifact_utils import distributed
 from artifact_utils.backbones import BACKBONES
-from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoint
-from artifact_utils.config import TrainConfig, amp_dtype
-from artifact_utils.datasets import ArtifactDataset, Portrait, Sample
+from artifact_utils.cache import Squares
+from artifact_utils.checkpoints import ModelInfo
+from artifact_utils.config import amp_dtype
+from artifact_utils.datasets import ArtifactDataset, DataError, Portrait, Sample
 from artifact_utils.detector import Detector
-from artifact_utils.evaluation.predictions import PREDICTION_COLUMNS, prediction_rows
-from artifact_utils.explain import grounded
-from artifact_utils.files import write_json
+from artifact_utils.evaluation.grounding import measure_grounding
 from artifact_utils.images import ImageError
-from artifact_utils.loaders import Loaders
-from artifact_utils.metrics import evaluate, fit_temperature, measure_calibration, scale_logits, scale_threshold
+from artifact_utils.loaders import evaluation_loader
+from artifact_utils.metrics.calibration import fit_temperature, measure_calibration, scale_logits, scale_threshold
+from artifact_utils.metrics.scores import evaluate
 from artifact_utils.models import ArtifactClassifier
-from artifact_utils.plots import plot_confusion_matrix, plot_learning_curves, plot_summary
-from artifact_utils.runs import Progress, write_table
 from artifact_utils.transforms import build_transforms
+
+log = logging.getLogger(__name__)
+
+PREDICTION_COLUMNS = ("path", "group", "kind", "strength", "target", "probability", "predicted")
+"""Columns of ``predictions.csv`` and ``validation.csv``; ``kind`` and ``strength`` are of the artifact, if known."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What ``measure`` found."""
+
+    predictions: pd.DataFrame
+    """One row a portrait, in their order: ``PREDICTION_COLUMNS``, and ``grounded``: whether the heat map of a found
+    artifact points at it; missing where nothing was found or no mask is known."""
+    metrics: dict[str, Any]
+    """What ``metrics.evaluate`` gives, and in it ``calibration`` (see ``measure_calibration``) and ``grounded`` (see
+    ``measure_grounding``)."""
 
 
 @torch.inference_mode()
 def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tensor, Tensor]:
-    """Run the model over a data set: logits (N,) float32 and targets (N,), both on the CPU, in the data set's order.
+    """Run a model over a data set, with every process of ``torchrun`` taking the batches of its own loader.
 
-    Several processes take batches in turn, the same ones that a single process would make.
+    Args:
+        model: on the device that is to be used; it is left in evaluation mode.
+        loader: of an ``ArtifactDataset``, in any order. The loaders of all processes together show each picture once.
+
+    Returns:
+        Raw logits (N,) float32 and targets (N,) int64, both on the CPU and in the order of the data set.
+
+    Raises:
+        ValueError: a picture is not shown, or more than once.
     """
     model.eval()
     device, dataset = next(model.parameters()).device, loader.dataset
     assert isinstance(dataset, ArtifactDataset) and loader.batch_sampler is not None
+    batches = [places for places in loader.batch_sampler if len(places)]
+    # The order is read once: asked a second time, a sampler that shuffles would give another one.
+    fixed = DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+        worker_init_fn=loader.worker_init_fn,
+        generator=loader.generator,
+    )
     normalize = build_transforms(BACKBONES[model.arch].mean, BACKBONES[model.arch].std)
-    logits, dtype = torch.zeros(len(dataset), device=device), amp_dtype(device)
-    for places, batch in zip(loader.batch_sampler, loader, strict=True):
+    dtype = amp_dtype(device)
+    logits, times_shown = torch.zeros(2, len(dataset), device=device)
+    for places, batch in zip(batches, fixed, strict=True):
         images = batch.image.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            logits[places[0] : places[-1] + 1] = model(normalize(images)).float()
-    return distributed.total(logits).cpu(), dataset.targets  # where another process was at work there is a 0 here
+            logits[places] = model(normalize(images)).float()
+        times_shown[places] += 1
+    logits, times_shown = distributed.total(logits), distributed.total(times_shown)  # 0 where another was at work
+    if not (times_shown == 1).all():
+        raise ValueError(f"the loader does not show each picture once, but {times_shown.int().tolist()} times")
+    return logits.cpu(), dataset.targets
 
 
-def evaluate_run(run: Path, config: TrainConfig, loaders: Loaders, device: torch.device, progress: Progress) -> None:
-    """Calibrate the best checkpoint on validation and evaluate it there and, once, on the test set, into the folder."""
-    model, info = load_checkpoint(run / "best.safetensors", device)
-    model = model.to(memory_format=torch.channels_last)
-    results: dict[str, Any] = {}
-    tables: dict[str, list[dict[str, Any]]] = {}
-    pictures: dict[str, list[Portrait]] = {}
-    for split, loader in (("validation", loaders.validation), ("test", loaders.test)):
-        if loader is None:
-            continue
-        logits, targets = predict(model, loader)
-        if split == "validation" and info.temperature == 1.0:  # else a run that was killed at its end has done it
-            info = calibrated(info, logits, targets)
-        probabilities = scale_logits(logits, info.temperature)
-        portraits = pictures[split] = loader.dataset.portraits  # type: ignore[attr-defined]
-        groups = [portrait.group for portrait in portraits]
-        results[split] = evaluate(probabilities, targets.numpy(), info.threshold, groups=groups, seed=config.seed)
-        results[split]["calibration"] = measure_calibration(probabilities, targets.numpy(), info.temperature)
-        tables[split] = prediction_rows(portraits, probabilities.tolist(), info.threshold, config.data)
-    if distributed.rank() > 0:
-        return
-    detector = Detector(copy.deepcopy(model), info)  # it fuses the model that it is given
-    for split, rows in tables.items():
+def measure(
+    detector: Detector,
+    portraits: Sequence[Portrait],
+    *,
+    root: Path,
+    squares: Squares | None = None,
+    logits: Tensor | None = None,
+    batch_size: int = 32,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> Measured:
+    """Evaluate a detector on labelled portraits: scores with intervals, calibration, and whether its heat maps point
+    at the artifacts.
+
+    Args:
+        detector: with the threshold and the temperature that it is evaluated at.
+        portraits: of ``list_portraits`` or ``split_by_group``; those of ``with_made_artifacts`` are given their
+            artifacts.
+        root: the folder they lie in, which ``path`` is told from.
+        squares: the portraits, decoded already at the detector's image size; by default they are decoded here.
+        logits: (N,) what ``predict`` gave for them already; by default the model is run here.
+        batch_size: pictures that the network scores at once; it changes no result.
+        n_bootstrap: resamples for the intervals, over groups where there are enough; 0 leaves the intervals out.
+        seed: of the resampling.
+
+    Returns:
+        Predictions and metrics. With several processes, the first one alone says what is grounded.
+
+    Raises:
+        ImageError: one of the portraits cannot be read. A mask that cannot be used is only warned of, and then
+            nothing is said of what is grounded.
+    """
+    find_faces = any(portrait.made is not None for portrait in portraits)
+    size = detector.info.image_size
+    dataset = ArtifactDataset(portraits, size, v2.Identity(), squares=squares, find_faces=find_faces)
+    for error in dataset.rejected:
+        raise error
+    if logits is None:
+        logits, _ = predict(detector.model, evaluation_loader(dataset, batch_size))
+    info, targets = detector.info, dataset.targets.numpy()
+    probabilities = scale_logits(logits, info.temperature)
+    predictions = _prediction_table(dataset.portraits, probabilities.tolist(), info.threshold, root)
+    metrics = evaluate(
+        probabilities,
+        targets,
+        info.threshold,
+        groups=predictions["group"].to_numpy(),
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+    )
+    metrics["calibration"] = measure_calibration(probabilities, targets, info.temperature)
+    if distributed.rank() == 0:
         try:
-            table = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
-            _, results[split]["grounded"] = grounded(detector, pictures[split], table)
-        except (ImageError, ValueError) as error:  # nothing but this is read from masks: the rest of the run is good
-            tqdm.write(f"warning: whether the {split} maps point at the artifacts was not measured: {error}")
-    summary = {
-        "arch": info.arch,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "best_epoch": progress.best_epoch + 1,
-        "threshold": info.threshold,
-        "threshold_for": config.threshold_for,
-        "temperature": info.temperature,
-        "train_seconds": round(sum(row["seconds"] for row in progress.history), 1),
-        "seed": config.seed,
-        **results,
-    }
-    save_checkpoint(run / "best.safetensors", model, replace(info, metrics=results))
-    rows = list(tables.values())[-1]  # of test, or of validation where there is no test
-    write_table(run / "validation.csv", tables["validation"])
-    write_table(run / "predictions.csv", rows)
-    plot_learning_curves(pd.DataFrame(progress.history)).savefig(run / "curves.png")
-    plot_confusion_matrix(list(results.values())[-1]["confusion_matrix"]).savefig(run / "confusion_matrix.png")
-    plot_summary(summary, pd.DataFrame(progress.history), pd.DataFrame(rows)).savefig(run / "summary.png")
-    write_json(run / "metrics.json", summary)  # last: its presence says that the run is complete
+            predictions["grounded"], metrics["grounded"] = measure_grounding(detector, dataset.portraits, predictions)
+        except (ImageError, DataError) as error:
+            log.warning("whether heat maps point at the artifacts was not measured: %s", error)
+    return Measured(predictions, metrics)
 
 
 def calibrated(info: ModelInfo, logits: Tensor, targets: Tensor) -> ModelInfo:
-    """``info`` with the temperature that fits a validation set, and the threshold that gives the same answers."""
+    """Calibrate a model on a validation set: temperature scaling, which changes no answer.
+
+    Args:
+        info: its threshold is that of ``info.temperature``.
+        logits: (N,) raw.
+        targets: (N,) 0 or 1.
+
+    Returns:
+        ``info`` with the temperature that fits best, and the threshold that gives the same answers with it.
+    """
     temperature = fit_temperature(logits, targets)
     raw_threshold = scale_threshold(info.threshold, 1 / info.temperature)
-    return replace(info, temperature=temperature, threshold=scale_threshold(raw_threshold, temperature))
+    threshold = scale_threshold(raw_threshold, temperature)
+    return replace(info, temperature=temperature, threshold=threshold, calibrated=True)
+
+
+def _prediction_table(
+    portraits: Sequence[Portrait], probabilities: Sequence[float], threshold: float, root: Path
+) -> pd.DataFrame:
+    rows = [
+        {
+            "path": portrait.path.relative_to(root).as_posix(),
+            "group": portrait.group,
+            "kind": portrait.kind,
+            "strength": "" if portrait.strength is None else portrait.strength,
+            "target": portrait.label,
+            "probability": probability,
+            "predicted": int(probability >= threshold),  # in double precision, as in the metrics
+        }
+        for portrait, probability in zip(portraits, probabilities, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))

@@ -1,4 +1,4 @@
-"""A whole evaluation of a detector as files: numbers, tables, figures, and one HTML page that needs nothing else."""
+"""An evaluation of a run as files: numbers, tables, figures, and one HTML page that needs nothing else."""
 
 import io
 from collections.abc import Sequence
@@ -12,20 +12,16 @@ from matplotlib.figure import Figure
 
 from artifact_utils.datasets import DataError, Portrait, list_portraits
 from artifact_utils.detector import Detector
-from artifact_utils.evaluation.robustness import robustness
-from artifact_utils.explain import explain, grounded, read_mask
+from artifact_utils.evaluation.grounding import read_mask
+from artifact_utils.evaluation.measuring import measure
+from artifact_utils.evaluation.robustness import measure_robustness
+from artifact_utils.explain import heat_map
 from artifact_utils.files import write_bytes, write_csv, write_json
 from artifact_utils.images import load_image
-from artifact_utils.metrics import (
-    ThresholdRule,
-    by_slice,
-    choose_threshold,
-    evaluate,
-    format_table,
-    measure_calibration,
-    uncalibrated,
-    worst_slices,
-)
+from artifact_utils.metrics.calibration import uncalibrated
+from artifact_utils.metrics.scores import format_table
+from artifact_utils.metrics.slices import by_slice, worst_slices
+from artifact_utils.metrics.thresholds import ThresholdRule, choose_threshold
 from artifact_utils.plots import (
     OUTCOMES,
     plot_answers,
@@ -37,28 +33,28 @@ from artifact_utils.plots import (
     plot_roc_and_precision_recall,
     plot_slices,
 )
-from artifact_utils.plots.web_page import embedded, escape, web_page
+from artifact_utils.plots.web_page import embedded, escape, html_page
 from artifact_utils.synthesis import FAMILY_OF
 
 SLICES = ("family", "kind", "strength", "area", "group", "brightness", "size")
-"""What answers are sliced by: of artifacts their family, kind, strength and share of the picture; of pictures the
-person, the brightness and the short side in pixels."""
+"""What predictions are sliced by: artifacts by their family, kind, strength and share of the picture; pictures by
+person, brightness and short side in pixels."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What ``report`` found, and the folder where it lies."""
+    """What ``write_report`` found, and the folder where it lies."""
 
     out: Path
     metrics: dict[str, Any]
     predictions: pd.DataFrame
 
 
-def describe(predictions: pd.DataFrame, portraits: Sequence[Portrait]) -> pd.DataFrame:
-    """Add to a table of answers what ``SLICES`` needs.
+def with_slices(predictions: pd.DataFrame, portraits: Sequence[Portrait]) -> pd.DataFrame:
+    """Add the columns that ``SLICES`` needs to a table of predictions.
 
     Args:
-        predictions: of ``Detector.table``.
+        predictions: of ``measure``.
         portraits: those of the table, in its order.
 
     Returns:
@@ -85,7 +81,7 @@ def describe(predictions: pd.DataFrame, portraits: Sequence[Portrait]) -> pd.Dat
     return predictions.assign(strength=strength, **{name: extra[name] for name in columns})
 
 
-def report(
+def write_report(
     run: Path,
     data: Path,
     *,
@@ -104,7 +100,7 @@ def report(
         split: train, val or test.
         threshold_for: choose another threshold on the run's ``validation.csv``: macro_f1, cost=5, recall=0.95 or
             false_alarms=0.01.
-        robust: whether to measure on spoilt pictures, too, which takes twenty times as long.
+        robust: whether to measure on perturbed pictures, too, which takes twenty times as long.
         device: auto, cpu, cuda, cuda:1, mps.
 
     Returns:
@@ -112,21 +108,18 @@ def report(
         ``index.html``.
 
     Raises:
-        CheckpointError, ConfigError, DataError, ImageError: what was named cannot be used.
-        ValueError: a rule for the threshold that cannot be read.
+        CheckpointError, ConfigError, DataError, ImageError, ThresholdError: what was named cannot be used.
     """
     detector = Detector.load(run, device=device)
     if threshold_for is not None:
         threshold = _threshold_on_validation(run, threshold_for)
         detector = Detector(detector.model, replace(detector.info, threshold=threshold))
     portraits = list_portraits(data, split)
-    predictions = describe(detector.table(portraits, data), portraits)
+    measured = measure(detector, portraits, root=data)
+    predictions = with_slices(measured.predictions, portraits)
     scores, targets = predictions["probability"], predictions["target"]
-    metrics = evaluate(scores, targets, detector.threshold, groups=predictions["group"].to_numpy())
-    metrics["calibration"] = measure_calibration(scores, targets, detector.info.temperature)
     slices = by_slice(predictions, SLICES)
-    metrics["worst_slices"] = worst_slices(slices)
-    predictions["grounded"], metrics["grounded"] = grounded(detector, portraits, predictions)
+    metrics = measured.metrics | {"worst_slices": worst_slices(slices)}
     figures = {
         "metrics": plot_metrics(metrics),
         "confusion_matrix": plot_confusion_matrix(metrics["confusion_matrix"]),
@@ -139,11 +132,11 @@ def report(
     }
     tables = {"predictions": predictions, "slices": slices}
     if robust:
-        tables["robustness"] = robustness(detector, portraits, groups=predictions["group"].to_numpy())
+        tables["robustness"] = measure_robustness(detector, portraits, groups=predictions["group"].to_numpy())
         figures["robustness"] = plot_robustness(tables["robustness"])
     for outcome in OUTCOMES:
         name = outcome.replace(" ", "_") + "s"
-        figures[name] = plot_answers(data, predictions, outcome, lambda picture: explain(detector, picture))
+        figures[name] = plot_answers(data, predictions, outcome, lambda picture: heat_map(detector, picture))
     out = out or (run if run.is_dir() else run.parent) / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
@@ -153,16 +146,16 @@ def report(
     for name, image in images.items():
         write_bytes(out / f"{name}.png", image)
     title = f"{detector.info.arch} on {data.name}/{split}"
-    parts = [f"<pre>{escape(summary(metrics))}</pre>"]
+    parts = [f"<pre>{escape(format_report(metrics))}</pre>"]
     for name, image in images.items():
         heading = name.replace("_", " ").capitalize()
         parts.append(f"<h2>{heading}</h2>\n{embedded(image, heading, 'png')}")
-    write_bytes(out / "index.html", web_page(title, parts).encode())
+    write_bytes(out / "index.html", html_page(title, parts).encode())
     write_json(out / "metrics.json", metrics)  # last: its presence says that all is there
     return Report(out, metrics, predictions)
 
 
-def summary(metrics: dict[str, Any]) -> str:
+def format_report(metrics: dict[str, Any]) -> str:
     """The numbers of a report as text."""
     calibration = metrics["calibration"]
     lines = [format_table(metrics), ""]

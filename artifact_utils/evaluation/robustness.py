@@ -1,7 +1,6 @@
-"""How answers hold when a picture is compressed, blurred, noisy, small, dark or edited: metrics over the degree.
+"""Robustness: metrics on compressed, blurred, noisy, small, dark and edited pictures, by the degree of the change.
 
-Every picture goes the same way whatever its class, and so does what is random about it: the noise of a picture depends
-on its place in the list alone.
+Both classes are changed in the same way, and the noise of a picture depends on its place in the list alone.
 """
 
 import io
@@ -20,7 +19,7 @@ from artifact_utils.datasets import Portrait
 from artifact_utils.detector import Detector
 from artifact_utils.faces import find_face
 from artifact_utils.images import load_image
-from artifact_utils.metrics import evaluate
+from artifact_utils.metrics.scores import evaluate
 from artifact_utils.synthesis import harmless_edit
 from artifact_utils.transforms import to_square
 
@@ -30,7 +29,7 @@ _SIDE = 256  # blur is in pixels of a picture of this short side, so that a degr
 
 
 def jpeg(picture: Picture, quality: float, rng: np.random.Generator) -> Picture:
-    """Through JPEG at that quality, 1 to 95."""
+    """Encoded as JPEG of that quality, 1 to 95."""
     coded = io.BytesIO()
     Image.fromarray(picture).save(coded, "JPEG", quality=int(quality))
     return np.array(Image.open(coded))
@@ -56,7 +55,7 @@ def resize(picture: Picture, side: float, rng: np.random.Generator) -> Picture:
 
 
 def resolution(picture: Picture, factor: float, rng: np.random.Generator) -> Picture:
-    """To that many times its width and height."""
+    """Resized to that many times its width and height."""
     height, width = picture.shape[:2]
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
@@ -68,7 +67,7 @@ def brightness(picture: Picture, factor: float, rng: np.random.Generator) -> Pic
 
 
 def harmless(picture: Picture, n: float, rng: np.random.Generator) -> Picture:
-    """That many edits without a fault, one after the other: pasted back, dyed clothes, freckles, plain glasses."""
+    """That many edits that make no artifact, one after the other: pasted back, dyed clothes, freckles, glasses."""
     face = find_face(picture)
     for _ in range(int(n)):
         picture, _ = harmless_edit(picture, rng, face=face)
@@ -84,10 +83,10 @@ PERTURBATIONS: dict[str, tuple[Callable[[Picture, float, np.random.Generator], P
     "brightness": (brightness, (0.4, 0.7, 1.3, 1.6)),
     "harmless edits": (harmless, (1, 3)),
 }
-"""By name: what is done to a picture, and the degrees that are tried. A degree's unit is in the function."""
+"""By name: the function that changes a picture, and the degrees that are tried. Its docstring says their unit."""
 
 
-def robustness(
+def measure_robustness(
     detector: Detector,
     portraits: Sequence[Portrait],
     *,
@@ -97,10 +96,9 @@ def robustness(
     batch_size: int = 32,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure a detector on pictures that were spoilt on the way, at the threshold it has.
+    """Measure a detector on perturbed pictures, at its own threshold.
 
-    Pictures are read once and only a batch of them is in memory, so it takes as long as scoring them once for every
-    degree.
+    Pictures are read once and only a batch is in memory; it takes as long as scoring them once for each degree.
 
     Args:
         detector: what is measured.
@@ -112,9 +110,10 @@ def robustness(
         seed: of the noise and of the resampling.
 
     Returns:
-        One row a degree: ``perturbation``, ``degree``, ``n``, ``accuracy``, ``macro_f1``, ``roc_auc``, ``recall``,
-        ``false_alarms`` (shares; missing where undefined), and of ``macro_f1`` and ``recall`` the ends of the 95%
-        intervals, ``_low`` and ``_high``. The first row is of the pictures as they are: ``none``, with no degree.
+        One row for each degree: ``perturbation``, ``degree``, ``n``, ``accuracy``, ``macro_f1``, ``roc_auc``,
+        ``recall``, ``false_alarms`` (shares; missing where undefined), and the ends of the 95% intervals of
+        ``macro_f1`` and ``recall``, ``_low`` and ``_high``. The first row is of the pictures as they are: ``none``,
+        with no degree.
 
     Raises:
         ValueError: an unknown perturbation.
@@ -126,14 +125,13 @@ def robustness(
         raise ValueError(f"unknown perturbation {min(unknown)!r}: choose among {', '.join(PERTURBATIONS)}")
     todo = [("none", np.nan)] + [(name, float(degree)) for name, degrees in asked.items() for degree in degrees]
     scores = np.empty((len(todo), len(portraits)))
-    # disable=None: a bar in a terminal, silence in logs and notebooks
     with progress_bar(label="robustness", total=scores.size, unit="img", only_in_terminal=True) as bar:
         for start in range(0, len(portraits), batch_size):
             batch = range(start, min(start + batch_size, len(portraits)))
             pictures = [np.asarray(load_image(portraits[i].path)) for i in batch]
             for row, (name, degree) in enumerate(todo):
-                spoilt = [_spoil(p, name, degree, seed, i) for i, p in zip(batch, pictures, strict=True)]
-                squares = torch.stack([to_square(Image.fromarray(p), detector.info.image_size) for p in spoilt])
+                changed = [_perturb(p, name, degree, seed, i) for i, p in zip(batch, pictures, strict=True)]
+                squares = torch.stack([to_square(Image.fromarray(p), detector.info.image_size) for p in changed])
                 scores[row, batch] = detector.probabilities(squares).numpy()
                 bar.update(len(batch))
     targets = [portrait.label for portrait in portraits]
@@ -146,7 +144,7 @@ def robustness(
     return pd.DataFrame(rows)
 
 
-def _spoil(picture: Picture, name: str, degree: float, seed: int, index: int) -> Picture:
+def _perturb(picture: Picture, name: str, degree: float, seed: int, index: int) -> Picture:
     if name == "none":
         return picture
     return PERTURBATIONS[name][0](picture, degree, np.random.default_rng([seed, index]))

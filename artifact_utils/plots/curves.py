@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN
-from artifact_utils.metrics import calibration_error, reliability
+from artifact_utils.metrics.calibration import calibration_error, reliability
 from artifact_utils.plots.style import COLOURS, GREEN, GREY, house_style
 
 

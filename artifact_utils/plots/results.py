@@ -57,7 +57,7 @@ def plot_metrics(metrics: dict[str, Any]) -> Figure:
     """Every number of an evaluation with its 95% interval, both classes and the whole.
 
     Args:
-        metrics: from ``metrics.evaluate``, and ``grounded`` from ``explain`` in it where masks are known; what is
+        metrics: from ``metrics.evaluate``, and in it ``grounded`` where masks are known; what is
             undefined or has no interval is drawn without.
     """
     intervals = metrics["intervals"]

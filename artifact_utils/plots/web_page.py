@@ -12,7 +12,7 @@ figure{display:inline-block;margin:.3rem;width:165px;vertical-align:top}figcapti
 .pair{display:inline-block;border:1px solid #ddd;margin:.3rem}.warning{background:#fbe3d6;padding:.5rem 1rem}"""
 
 
-def web_page(title: str, parts: Iterable[str]) -> str:
+def html_page(title: str, parts: Iterable[str]) -> str:
     """A whole page under a heading.
 
     Args:

@@ -5,9 +5,11 @@ import sys
 import pandas as pd
 import pytest
 
+from artifact_utils.console import run_cli
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
-from artifact_utils.evaluation.report import describe, report
+from artifact_utils.evaluation.measuring import measure
+from artifact_utils.evaluation.report import with_slices, write_report
 from artifact_utils.metrics.__main__ import main
 
 
@@ -24,8 +26,11 @@ def labelled(own_copy):
 
 
 def command(monkeypatch, *arguments):
+    """Exit code of the command line."""
     monkeypatch.setattr(sys, "argv", ["artifact_utils.metrics", *map(str, arguments)])
-    return main()
+    with pytest.raises(SystemExit) as end:
+        run_cli(main)
+    return end.value.code
 
 
 def test_a_report_holds_everything(run, labelled, tmp_path, monkeypatch, capsys):
@@ -50,7 +55,8 @@ def test_a_report_holds_everything(run, labelled, tmp_path, monkeypatch, capsys)
 
 def test_what_slices_need_is_read_from_pictures_and_tables(run, labelled):
     portraits = list_portraits(labelled, "test")
-    table = describe(Detector.load(run, device="cpu").table(portraits, labelled), portraits)
+    measured = measure(Detector.load(run, device="cpu"), portraits, root=labelled, n_bootstrap=0)
+    table = with_slices(measured.predictions, portraits)
     artifacts = table[table.target == 1]
     assert artifacts.strength.tolist() == [0.5, 0.6, 0.7]
     assert artifacts.area.between(0, 1).all()
@@ -63,7 +69,7 @@ def test_another_threshold_is_chosen_on_validation(run, labelled, tmp_path):
     own_run = shutil.copytree(run, tmp_path / "own_run")
     rows = pd.DataFrame({"probability": [0.1, 0.2, 0.3, 0.9], "target": [0, 1, 0, 1]})
     rows.to_csv(own_run / "validation.csv")
-    every = report(own_run, labelled, threshold_for="recall=1", robust=False)
+    every = write_report(own_run, labelled, threshold_for="recall=1", robust=False)
     assert every.metrics["threshold"] == pytest.approx(0.15)
     assert every.out == own_run / "evaluation"
 

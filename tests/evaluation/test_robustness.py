@@ -3,7 +3,8 @@ import pytest
 
 from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
-from artifact_utils.evaluation.robustness import PERTURBATIONS, robustness
+from artifact_utils.evaluation.measuring import measure
+from artifact_utils.evaluation.robustness import PERTURBATIONS, measure_robustness
 
 
 @pytest.fixture
@@ -40,17 +41,16 @@ def test_a_table_with_a_row_a_degree(run, dataset_folder):
     detector = Detector.load(run, device="cpu")
     portraits = list_portraits(dataset_folder, "test")
     asked = {"blur": (1, 3), "noise": (8,)}
-    table = robustness(detector, portraits, perturbations=asked, n_bootstrap=20, batch_size=5)
+    table = measure_robustness(detector, portraits, perturbations=asked, n_bootstrap=20, batch_size=5)
     assert table["perturbation"].tolist() == ["none", "blur", "blur", "noise"]
     assert table["n"].eq(12).all()
-    scored = detector.table(portraits, dataset_folder)
-    accuracy = (scored["predicted"] == scored["target"]).mean()
-    assert table["accuracy"][0] == pytest.approx(accuracy)
+    unchanged = measure(detector, portraits, root=dataset_folder, n_bootstrap=0).metrics
+    assert table["accuracy"][0] == pytest.approx(unchanged["accuracy"])
     assert ((table["recall_low"] <= table["recall"]) & (table["recall"] <= table["recall_high"])).all()
-    again = robustness(detector, portraits, perturbations=asked, n_bootstrap=0, batch_size=12)
+    again = measure_robustness(detector, portraits, perturbations=asked, n_bootstrap=0, batch_size=12)
     assert again["roc_auc"].to_numpy() == pytest.approx(table["roc_auc"].to_numpy())  # batches change nothing
     with pytest.raises(ValueError, match="unknown perturbation 'fog': choose among JPEG quality, blur"):
-        robustness(detector, portraits, perturbations={"fog": (1,)})
+        measure_robustness(detector, portraits, perturbations={"fog": (1,)})
 
 
 def test_what_is_done_to_a_picture_does_not_depend_on_its_class(run, dataset_folder):
@@ -58,5 +58,7 @@ def test_what_is_done_to_a_picture_does_not_depend_on_its_class(run, dataset_fol
     detector = Detector.load(run, device="cpu")
     portraits = list_portraits(dataset_folder, "test")
     turned = [type(p)(p.path, 1 - p.label) for p in portraits]
-    tables = [robustness(detector, ps, perturbations={"noise": (16,)}, n_bootstrap=0) for ps in (portraits, turned)]
+    tables = [
+        measure_robustness(detector, ps, perturbations={"noise": (16,)}, n_bootstrap=0) for ps in (portraits, turned)
+    ]
     assert tables[0]["roc_auc"].to_numpy() == pytest.approx(1 - tables[1]["roc_auc"].to_numpy())

@@ -1,11 +1,11 @@
 import base64
 import os
 
-from artifact_utils.plots.web_page import embedded, escape, web_page
+from artifact_utils.plots.web_page import embedded, escape, html_page
 
 
 def test_a_page_holds_its_pictures_and_lets_nothing_in_a_name_become_markup():
-    page = web_page("<b>mine</b>", ["<p>one</p>", embedded(b"a picture", 'say "cheese"', "png")])
+    page = html_page("<b>mine</b>", ["<p>one</p>", embedded(b"a picture", 'say "cheese"', "png")])
     assert page.startswith("<!doctype html>")
     assert page.count("&lt;b&gt;mine&lt;/b&gt;") == 2  # the title and the heading
     assert "<p>one</p>" in page

@@ -1,4 +1,4 @@
-"""Figures of comparisons."""
+"""The figure of an experiment: how its variants differ."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from artifact_utils.plots.style import COLOURS, house_style
 
 
 @house_style
-def plot_comparison(table: pd.DataFrame, measures: Sequence[str] = ("macro F1", "artifact recall", "AUC")) -> Figure:
+def plot_variants(table: pd.DataFrame, measures: Sequence[str] = ("macro F1", "artifact recall", "AUC")) -> Figure:
     """Mean and interval of every variant, a panel a measure.
 
     Args:
-        table: from ``experiments.summarise`` or ``compare``; the first row comes out on top.
+        table: from ``train_variants``; the first row comes out on top.
         measures: columns of it.
     """
     height = 0.9 + 0.34 * len(table)

@@ -1,0 +1,197 @@
+"""Whether heat maps point at the artifacts: the pointing game, and how many answers are right for the right reason.
+
+A map is worth looking at only if its peak lies in the artifact more often than that of a map that knows nothing: hence
+the comparison with chance and with always guessing the centre.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torchvision.transforms import v2
+
+from artifact_utils.datasets import ArtifactDataset, DataError, Portrait, with_made_artifacts
+from artifact_utils.detector import Detector
+from artifact_utils.explain import Method, heat_map
+from artifact_utils.images import load_image
+from artifact_utils.metrics.bootstrap import share_interval
+from artifact_utils.synthesis import KINDS
+
+Mask = npt.NDArray[np.bool_]  # (H, W), True where the artifact is
+
+
+def peak(heat: npt.NDArray[Any]) -> tuple[int, int]:
+    """Row and column of the highest value; of a plateau, the point nearest to its middle."""
+    rows, columns = np.nonzero(heat == heat.max())
+    nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
+    return int(rows[nearest]), int(columns[nearest])
+
+
+def points_at(heat: npt.NDArray[Any], mask: Mask) -> bool:
+    """Whether the peak of a heat map (H, W) lies in a mask of the same shape, without any tolerance.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if heat.shape != mask.shape:
+        raise ValueError(f"a heat map {heat.shape} and a mask {mask.shape} are not of one picture")
+    return bool(mask[peak(heat)])
+
+
+def _covers_centre(mask: Mask) -> bool:
+    return bool(mask[mask.shape[0] // 2, mask.shape[1] // 2])
+
+
+def pointing_game(maps: Mapping[str, Sequence[npt.NDArray[Any]]], masks: Sequence[Mask]) -> pd.DataFrame:
+    """How often the peak of a map lies in the artifact (Zhang et al., Excitation backprop, ECCV 2016).
+
+    Two maps that know nothing are added for comparison: ``random``, whose peak may be anywhere (its score is exactly
+    the mean share of a picture that the artifact covers), and ``centre prior``, whose peak is the picture's middle.
+
+    Args:
+        maps: by the name of the method, one heat map (H, W) a picture.
+        masks: bool (H, W), True where the artifact is; one a picture.
+
+    Returns:
+        One row a method: ``method``, ``n``, ``hits``, ``share``, ``low`` and ``high`` (95% Wilson interval, over
+        pictures). Shares are missing where there are no pictures.
+    """
+    counts = {
+        name: sum(points_at(heat, mask) for heat, mask in zip(heats, masks, strict=True))
+        for name, heats in maps.items()
+    }
+    counts["centre prior"] = sum(map(_covers_centre, masks))
+    n = len(masks)
+    rows: list[dict[str, Any]] = []
+    for name, hits in counts.items():
+        low, high = share_interval(hits, n)
+        rows.append(
+            {"method": name, "n": n, "hits": hits, "share": hits / n if n else np.nan, "low": low, "high": high}
+        )
+    chance = float(np.mean([mask.mean() for mask in masks])) if n else np.nan
+    rows.append({"method": "random", "n": n, "hits": np.nan, "share": chance, "low": np.nan, "high": np.nan})
+    return pd.DataFrame(rows)
+
+
+def point_at_made_artifacts(
+    detector: Detector,
+    portraits: Sequence[Portrait],
+    *,
+    kinds: Collection[str] = KINDS,
+    methods: Sequence[Method] = ("auto",),
+    seed: int = 0,
+) -> tuple[pd.DataFrame, float]:
+    """Play the pointing game on artifacts that are made on clean portraits, whose masks are known exactly.
+
+    Args:
+        detector: whose maps are tried, on what it flags.
+        portraits: clean ones; each is given one artifact.
+        kinds: of artifact.
+        methods: as for ``heat_map``.
+        seed: of the artifacts.
+
+    Returns:
+        The table of ``pointing_game`` over the artifacts that were found, and the share that was.
+
+    Raises:
+        ValueError: no portraits.
+    """
+    if not portraits:
+        raise ValueError("no clean portraits to make artifacts on")
+    made = [
+        portrait for portrait in with_made_artifacts(portraits, seed=seed, kinds=kinds) if portrait.made is not None
+    ]
+    dataset = ArtifactDataset(made, detector.info.image_size, v2.Identity(), find_faces=True)
+    maps: dict[str, list[npt.NDArray[np.float32]]] = {method: [] for method in methods}
+    masks = []
+    for index in range(len(dataset)):
+        square, _, mask, _ = dataset[index]
+        if detector.probabilities(square.unsqueeze(0))[0] >= detector.threshold:
+            picture = square.permute(1, 2, 0).numpy()
+            masks.append(mask[0].numpy() == 1)
+            for method in methods:
+                maps[method].append(heat_map(detector, picture, method=method))
+    return pointing_game(maps, masks), len(masks) / max(len(dataset), 1)
+
+
+def read_mask(portrait: Portrait) -> Mask | None:
+    """Where the artifact of a portrait is, bool (H, W) of the mask's size; None where no mask is known.
+
+    Raises:
+        ImageError: the mask is not a whole picture.
+    """
+    if portrait.mask is None:
+        return None
+    return np.asarray(load_image(portrait.mask).convert("L")) > 127
+
+
+def _picture_and_mask(portrait: Portrait, image_size: int) -> tuple[Path | npt.NDArray[np.uint8], Mask | None]:
+    """What a model saw of a portrait: a made artifact is made again, on the square of the size that it was made on."""
+    if portrait.made is None:
+        return portrait.path, read_mask(portrait)
+    dataset = ArtifactDataset([portrait], image_size, v2.Identity())
+    for error in dataset.rejected:
+        raise error
+    square, _, mask, _ = dataset[0]
+    return square.permute(1, 2, 0).numpy(), mask[0].numpy() == 1
+
+
+def measure_grounding(
+    detector: Detector, portraits: Sequence[Portrait], predictions: pd.DataFrame, *, method: Method = "auto"
+) -> tuple[pd.Series, dict[str, Any]]:
+    """Of what was flagged: how much is an artifact, and is one for the right reason, its map pointing at it?
+
+    Args:
+        detector: that made the predictions.
+        portraits: those of the table, in its order; artifacts that are made when a picture is opened are made again.
+        predictions: of ``evaluation.measure``; ``target`` and ``predicted`` are used.
+        method: of the heat maps, as for ``heat_map``.
+
+    Returns:
+        Of each row whether its map points at the artifact (missing where nothing was found or nobody said where it is),
+        and a summary: ``flagged``, ``right`` (flagged and with an artifact), ``with_mask`` (of those), ``grounded`` (of
+        those), ``centre_prior`` (of those, in how many the picture's middle lies in the artifact) and ``random`` (the
+        share in which a random point does, None where there is no mask), ``share_right_and_grounded`` (of the flagged
+        pictures, those without an artifact included, those with an artifact but no mask left out; None where none is
+        left) and its 95% Wilson ``interval``.
+
+    Raises:
+        ImageError: a picture or a mask cannot be read.
+        DataError: a mask is not of the size of its picture.
+    """
+    answers: list[bool | None] = []
+    at_centre, areas = 0, []
+    for portrait, row in zip(portraits, predictions.itertuples(), strict=True):
+        found = row.predicted == 1 and row.target == 1
+        picture, mask = _picture_and_mask(portrait, detector.info.image_size) if found else (None, None)
+        if picture is None or mask is None:
+            answers.append(None)
+            continue
+        heat = heat_map(detector, picture, method=method)
+        if heat.shape != mask.shape:
+            (height, width), (h, w) = heat.shape, mask.shape
+            raise DataError(
+                f"{portrait.mask} is {w} x {h} pixels and its picture {width} x {height}: make them one size"
+            )
+        answers.append(points_at(heat, mask))
+        at_centre += _covers_centre(mask)
+        areas.append(float(mask.mean()))
+    series = pd.Series(answers, index=predictions.index, dtype="object", name="grounded")
+    flagged = int(predictions["predicted"].sum())
+    right = int((predictions["predicted"] & predictions["target"]).sum())
+    with_mask, hits = int(series.notna().sum()), sum(answer is True for answer in answers)
+    n = flagged - right + with_mask
+    return series, {
+        "method": "locator" if method == "auto" and detector.model.locator is not None else method,
+        "flagged": flagged,
+        "right": right,
+        "with_mask": with_mask,
+        "grounded": hits,
+        "centre_prior": at_centre,
+        "random": float(np.mean(areas)) if areas else None,
+        "share_right_and_grounded": hits / n if n and with_mask else None,
+        "interval": list(share_interval(hits, n)) if n and with_mask else None,
+    }

@@ -1,0 +1,76 @@
+"""What a run folder keeps of its best model: ``metrics.json``, the answers, the figures, the calibrated checkpoint."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from artifact_utils import distributed
+from artifact_utils.checkpoints import load_checkpoint, save_checkpoint
+from artifact_utils.config import TrainConfig
+from artifact_utils.datasets import ArtifactDataset
+from artifact_utils.detector import Detector
+from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS, Measured, calibrated, measure, predict
+from artifact_utils.files import write_json
+from artifact_utils.loaders import Loaders
+from artifact_utils.plots.results import plot_confusion_matrix, plot_learning_curves
+from artifact_utils.plots.summary import plot_summary
+from artifact_utils.runs import Progress, write_table
+
+
+def write_run_results(
+    run: Path, config: TrainConfig, loaders: Loaders, device: torch.device, progress: Progress
+) -> None:
+    """Calibrate ``best.safetensors`` on validation, evaluate it there and, once, on test, and write the results.
+
+    With several processes each takes its share of the pictures, and the first one writes.
+
+    Args:
+        run: the run folder. It gets ``metrics.json``, ``validation.csv``, ``predictions.csv`` (of test, or of
+            validation where there is no test), ``curves.png``, ``confusion_matrix.png`` and ``summary.png``; the
+            checkpoint gets temperature, threshold and metrics.
+        config: of the run.
+        loaders: whose validation and test sets are evaluated.
+        device: where the model runs.
+        progress: of the training that has ended.
+    """
+    model, info = load_checkpoint(run / "best.safetensors", device)
+    model = model.to(memory_format=torch.channels_last)
+    results: dict[str, Measured] = {}
+    for split, loader in (("validation", loaders.validation), ("test", loaders.test)):
+        if loader is None:
+            continue
+        logits, targets = predict(model, loader)
+        if not info.calibrated:  # only validation comes to this; a run that was killed here may have done it already
+            info = calibrated(info, logits, targets)
+        dataset = loader.dataset
+        assert isinstance(dataset, ArtifactDataset)
+        detector = Detector(copy.deepcopy(model), info)  # it fuses the model that it is given
+        results[split] = measure(
+            detector, dataset.portraits, root=config.data, squares=dataset.squares, logits=logits, seed=config.seed
+        )
+    if distributed.rank() > 0:
+        return
+    metrics = {split: measured.metrics for split, measured in results.items()}
+    summary = {
+        "arch": info.arch,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "best_epoch": progress.best_epoch + 1,
+        "threshold": info.threshold,
+        "threshold_for": config.threshold_for,
+        "temperature": info.temperature,
+        "train_seconds": round(sum(row["seconds"] for row in progress.history), 1),
+        "seed": config.seed,
+        **metrics,
+    }
+    save_checkpoint(run / "best.safetensors", model, replace(info, metrics=metrics))
+    history, reported = pd.DataFrame(progress.history), list(results)[-1]
+    for name, split in (("validation", "validation"), ("predictions", reported)):
+        table = results[split].predictions[list(PREDICTION_COLUMNS)]
+        write_table(run / f"{name}.csv", table.to_dict("records"))  # type: ignore[arg-type]
+    plot_learning_curves(history).savefig(run / "curves.png")
+    plot_confusion_matrix(metrics[reported]["confusion_matrix"]).savefig(run / "confusion_matrix.png")
+    plot_summary(summary, history, results[reported].predictions).savefig(run / "summary.png")
+    write_json(run / "metrics.json", summary)  # last: its presence says that the run is complete
