@@ -23,7 +23,7 @@ def main() -> None:
 
     config = read_arguments(TrainConfig, __doc__)
     from artifact_utils import distributed  # PyTorch takes seconds to load: --help does not wait for it
-    from artifact_utils.demo.dataset import ensure_dataset
+    from artifact_utils.demo import ensure_dataset
     from artifact_utils.training import report, train
 
     distributed.join()

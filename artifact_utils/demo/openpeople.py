@@ -52,7 +52,7 @@ _decoding = Lock()
 
 
 @lru_cache(maxsize=6)
-def _asset(person: str, asset: str) -> np.ndarray:
+def load_asset(person: str, asset: str) -> np.ndarray:
     path = resources.files("openpeople").joinpath("data", "curated", person, "assets", f"{asset}.jpg")
     with resources.as_file(path) as file:
         return np.asarray(load_image(file))
@@ -74,7 +74,7 @@ def cut_portrait(base: Base, rng: np.random.Generator, size: int) -> tuple[np.nd
         ImageError: its pictures cannot be read.
     """
     with _decoding:
-        asset = _asset(base.person, base.asset)
+        asset = load_asset(base.person, base.asset)
     left, top, right, bottom = base.box
     matrix, face = frame_portrait(base, rng, size)
     # Where the picture shrinks, drawing at twice the size and averaging keeps hair from turning into jagged lines.

@@ -2,29 +2,16 @@
 
 import csv
 import hashlib
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from artifact_utils.audit import scan
-from artifact_utils.datasets import list_portraits
-from artifact_utils.demo import dataset as demo_data
-from artifact_utils.demo.dataset import (
-    DEMO_EDITS,
-    DEMO_FAMILIES,
-    TEST_PEOPLE,
-    DemoDataError,
-    build_demo_dataset,
-    carry_annotations,
-)
-from artifact_utils.demo.openpeople import _asset, bases, cut_portrait
+from artifact_utils.demo import DemoDataError, build_demo_dataset, dataset
+from artifact_utils.demo.openpeople import bases
+from artifact_utils.demo.recipe import TEST_PEOPLE
 from artifact_utils.labels import parse_label
-from artifact_utils.organize import apply, plan
-from artifact_utils.synthesis import FAMILIES, KINDS
-from artifact_utils.synthesis.harmless import EDITS
 
 TINY = {"n_train": 6, "n_test": 4, "size": 64, "artifact_fraction": 0.5}
 
@@ -85,7 +72,7 @@ def test_another_seed_gives_other_pictures(built: Path, tmp_path: Path) -> None:
 
 
 def test_interrupted_build_is_continued(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make, made = demo_data._make, []
+    make, made = dataset._make, []
 
     def power_cut(*arguments: object) -> dict[str, str] | None:
         if len(made) == 5:
@@ -93,14 +80,14 @@ def test_interrupted_build_is_continued(built: Path, tmp_path: Path, monkeypatch
         made.append(arguments)
         return make(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(demo_data, "_make", power_cut)
+    monkeypatch.setattr(dataset, "_make", power_cut)
     with pytest.raises(KeyboardInterrupt):
         build_demo_dataset(tmp_path / "raw", **TINY, workers=1)
     (tmp_path / "raw/train/.image_00001_0.png.part").write_bytes(b"half")
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "raw").glob("t*/*_0.png")}
     assert done
 
-    monkeypatch.setattr(demo_data, "_make", make)
+    monkeypatch.setattr(dataset, "_make", make)
     build_demo_dataset(tmp_path / "raw", **TINY)
     assert contents(tmp_path / "raw") == contents(built)
     assert all(path.stat().st_mtime_ns == time for path, time in done.items())  # finished pictures are left alone
@@ -108,7 +95,7 @@ def test_interrupted_build_is_continued(built: Path, tmp_path: Path, monkeypatch
 
 def test_finished_set_is_not_made_again(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(built)
-    monkeypatch.setattr(demo_data, "_make", None)
+    monkeypatch.setattr(dataset, "_make", None)
     build_demo_dataset(built, **TINY)
     assert contents(built) == before
 
@@ -152,79 +139,8 @@ def test_jpeg_set(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["image_00001_0.jpg", "image_00002_0.jpg"]
 
 
-def test_kinds_are_balanced_over_families() -> None:
-    tasks = demo_data._plan("train", 1800, 0.1, seed=0)
-    kinds = Counter(task.kind for task in tasks)
-    assert kinds.pop("") == 1620
-    per_family = {family: sum(kinds[kind] for kind in members) for family, members in DEMO_FAMILIES.items()}
-    assert set(per_family.values()) == {36}
-    for members in DEMO_FAMILIES.values():
-        counts = [kinds[kind] for kind in members]
-        assert max(counts) - min(counts) <= 1
-
-
-def test_the_set_stays_as_it_is_when_the_engine_grows(built: Path) -> None:
-    frozen = [kind for kinds in DEMO_FAMILIES.values() for kind in kinds]
-    assert len(frozen) == 33 and set(frozen) < set(KINDS)
-    assert {family: FAMILIES[family][: len(kinds)] for family, kinds in DEMO_FAMILIES.items()} == DEMO_FAMILIES
-    assert tuple(edit.__name__ for edit in EDITS[: len(DEMO_EDITS)]) == DEMO_EDITS
-    kinds = [task.kind for task in demo_data._plan("train", 40, 0.1, seed=0) if task.kind]
-    assert kinds == ["stray_fingers", "crumpled_face", "signature", "tube"]
-
-
-def test_artifacts_are_spread_over_people_as_clean_pictures_are() -> None:
-    tasks = demo_data._plan("train", 1800, 0.1, seed=0)
-    people = Counter(task.base.person for task in tasks if task.kind)
-    assert len(people) == 8
-    assert min(people.values()) >= 10
-
-
-def test_every_portrait_shows_the_whole_face() -> None:
-    for person in sorted(bases()):
-        rng = np.random.default_rng(0)
-        for base in bases()[person][::6]:
-            image, face = cut_portrait(base, rng, 96)
-            assert image.shape == (96, 96, 3) and image.dtype == np.uint8
-            for x, y in (face.left_eye, face.right_eye, face.nose, face.mouth, face.chin, tuple(face.at(0, -0.8))):
-                assert 0 <= x <= 96 and 0 <= y <= 96, base
-            assert 0.34 < 2.65 * face.unit / 96 < 1.1  # above 0.75 only where the sheet has no more
-            assert face.right[0] > 0  # the left eye stays on the left, mirrored or not
-
-
-@pytest.mark.parametrize("asset", ["emotions_sheet", "character_sheet"])
-def test_no_portrait_shows_the_frame_of_its_sheet(asset: str) -> None:
-    for person in sorted(bases()):
-        for base in (base for base in bases()[person] if base.asset == asset):
-            left, top, right, bottom = base.box
-            cell = _asset(person, asset)[top:bottom, left:right].min(axis=2)
-            # Frames are white, the backdrop is grey; only the lower half of a side can end in a white shirt.
-            half = (bottom - top) // 2
-            for side in (cell[0], cell[:half, 0], cell[:half, -1]):
-                assert np.median(side) < 190, base
-
-
-def test_the_portraits_in_the_repository_are_as_their_readme_says() -> None:
-    folder = Path(__file__).parents[2] / "test_data"
-    labels = {split: [parse_label(path) for path in (folder / split).iterdir()] for split in ("train", "test")}
-    assert {split: (len(found), sum(found)) for split, found in labels.items()} == {"train": (45, 15), "test": (15, 5)}
-    assert {row["file"] for row in rows(folder / "groups.csv")} == {
-        path.relative_to(folder).as_posix() for split in labels for path in (folder / split).iterdir()
-    }
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 1.2e6
-
-
-def test_what_is_known_of_artifacts_comes_along_into_the_organised_folder(tmp_path: Path) -> None:
-    raw, data = Path(__file__).parents[2] / "test_data", tmp_path / "dataset"
-    apply(plan(raw, data))
-    carry_annotations(raw, data)
-    portraits = [p for split in ("train", "test") for p in list_portraits(data, split)]
-    artifacts = [portrait for portrait in portraits if portrait.label]
-    assert len(artifacts) == 20
-    for portrait in artifacts:
-        assert portrait.kind in KINDS
-        assert portrait.strength is not None and 0.5 < portrait.strength <= 1
-        assert portrait.mask is not None
-        assert Image.open(portrait.mask).size == Image.open(portrait.path).size
-    assert all(len(portrait.face) == 10 for portrait in portraits)
-    assert not any(portrait.kind or portrait.mask or portrait.strength for portrait in portraits if not portrait.label)
-    assert len(scan(data)) == len(portraits)  # an audit does not take masks for portraits
+@pytest.mark.parametrize("record", ["{", "[1, 2]", "3", "[" * 100_000])
+def test_a_folder_with_another_record_is_refused(tmp_path: Path, record: str) -> None:
+    (tmp_path / "demo_data.json").write_text(record)
+    with pytest.raises(DemoDataError, match="is not the record of a demo set"):
+        build_demo_dataset(tmp_path, **TINY)

@@ -7,7 +7,6 @@ stores the sheet anew, after a change that is meant to show.
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from helpers import draw_face
@@ -25,12 +24,8 @@ PORTRAIT = draw_face(SIDE, SIDE)
 
 MAX_STEP = 2
 """Grey levels by which other versions of the image libraries may differ."""
-MAX_OFF, MAX_SHARE_OFF = 20, 0.001
-"""Pixels of a picture, and share of the whole sheet, that may differ by more: the rims of masks."""
-
-IN_FONTS_OF_OPENCV = {"stock_bar", "logo", "slanted_sign", "shirt_print", "corner_mark", "chest_print", "cap_print"}
-IN_FONTS_OF_OPENCV |= {"far_lettering"}
-"""OpenCV 5 replaced its fonts: under OpenCV 4 these show other letters than in the sheet."""
+MAX_OFF, MAX_SHARE_OFF = 60, 0.001
+"""Pixels of a picture, and share of the whole sheet, that may differ by more: rims of masks and of letters."""
 
 
 def draw(name: str) -> np.ndarray:
@@ -50,8 +45,8 @@ def n_off(one: np.ndarray, other: np.ndarray) -> int:
 
 
 def n_allowed(picture: np.ndarray) -> int:
-    """At most a quarter of what a small artifact changes at all."""
-    return min(MAX_OFF, n_off(picture, PORTRAIT) // 4)
+    """At most a third of what a small artifact changes at all."""
+    return min(MAX_OFF, n_off(picture, PORTRAIT) // 3)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +62,7 @@ def stored(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
 
 
 def test_everything_looks_as_stored(stored: dict[str, np.ndarray]) -> None:
-    skipped = IN_FONTS_OF_OPENCV if cv2.__version__ < "5" else set()
-    off = {name: n_off(draw(name), stored[name]) for name in NAMES if name not in skipped}
+    off = {name: n_off(draw(name), stored[name]) for name in NAMES}
     assert {name: n for name, n in off.items() if n > n_allowed(stored[name])} == {}
     assert sum(off.values()) <= MAX_SHARE_OFF * len(off) * SIDE**2
 
