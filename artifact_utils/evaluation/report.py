@@ -16,8 +16,9 @@ from artifact_utils.evaluation.grounding import read_mask
 from artifact_utils.evaluation.measuring import measure
 from artifact_utils.evaluation.robustness import measure_robustness
 from artifact_utils.explain import heat_map
-from artifact_utils.files import write_bytes, write_csv, write_json
+from artifact_utils.files import read_csv, write_bytes, write_csv, write_json
 from artifact_utils.images import load_image
+from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.metrics.calibration import uncalibrated
 from artifact_utils.metrics.scores import format_table
 from artifact_utils.metrics.slices import by_slice, worst_slices
@@ -117,42 +118,74 @@ def write_report(
     portraits = list_portraits(data, split)
     measured = measure(detector, portraits, root=data)
     predictions = with_slices(measured.predictions, portraits)
-    scores, targets = predictions["probability"], predictions["target"]
-    slices = by_slice(predictions, SLICES)
-    metrics = measured.metrics | {"worst_slices": worst_slices(slices)}
-    figures = {
-        "metrics": plot_metrics(metrics),
-        "confusion_matrix": plot_confusion_matrix(metrics["confusion_matrix"]),
-        "curves": plot_roc_and_precision_recall(scores, targets, detector.threshold),
-        "probabilities": plot_probabilities(scores, targets, detector.threshold),
-        "reliability": plot_reliability(
-            {"before": uncalibrated(scores, detector.info.temperature), "after temperature scaling": scores}, targets
-        ),
-        "slices": plot_slices(slices),
-    }
-    tables = {"predictions": predictions, "slices": slices}
+    tables = {"predictions": predictions, "slices": by_slice(predictions, SLICES)}
+    metrics = measured.metrics | {"worst_slices": worst_slices(tables["slices"])}
     if robust:
         tables["robustness"] = measure_robustness(detector, portraits, groups=predictions["group"].to_numpy())
-        figures["robustness"] = plot_robustness(tables["robustness"])
-    for outcome in OUTCOMES:
-        name = outcome.replace(" ", "_") + "s"
-        figures[name] = plot_answers(data, predictions, outcome, lambda picture: heat_map(detector, picture))
     out = out or (run if run.is_dir() else run.parent) / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         cells = table.astype(object).where(table.notna(), "")
         write_csv(out / f"{name}.csv", tuple(table.columns), cells.itertuples(index=False))
-    images = {name: _png(figure) for name, figure in figures.items()}
+    images = {name: _png(figure) for name, figure in _draw_figures(detector, data, metrics, tables).items()}
     for name, image in images.items():
         write_bytes(out / f"{name}.png", image)
-    title = f"{detector.info.arch} on {data.name}/{split}"
+    title = f"{detector.info.arch} on {data.resolve().name}/{split}"
+    write_bytes(out / "index.html", _render(title, metrics, images).encode())
+    write_json(out / "metrics.json", metrics)  # last: its presence says that all is there
+    return Report(out, metrics, predictions)
+
+
+def _threshold_on_validation(run: Path, rule: str) -> float:
+    file = (run if run.is_dir() else run.parent) / "validation.csv"
+    parsed = ThresholdRule.parse(rule)
+    rows = read_csv(file, ("probability", "target"))
+    if not rows:
+        raise DataError(f"no {file} to choose a threshold on: train again, or leave --threshold-for out")
+    try:
+        probabilities = np.array([float(row["probability"]) for row in rows])
+        targets = np.array([int(row["target"]) for row in rows])
+    except ValueError as error:
+        raise DataError(f"{file} is damaged ({error}): train again, or leave --threshold-for out") from error
+    if not (np.isin(targets, (CLEAN, ARTIFACT)).all() and ((probabilities >= 0) & (probabilities <= 1)).all()):
+        raise DataError(f"{file} is damaged (a value out of range): train again, or leave --threshold-for out")
+    return choose_threshold(probabilities, targets, parsed)
+
+
+def _draw_figures(
+    detector: Detector, data: Path, metrics: dict[str, Any], tables: dict[str, pd.DataFrame]
+) -> dict[str, Figure]:
+    predictions = tables["predictions"]
+    scores, targets = predictions["probability"], predictions["target"]
+    before = uncalibrated(scores, detector.info.temperature)
+    figures = {
+        "metrics": plot_metrics(metrics),
+        "confusion_matrix": plot_confusion_matrix(metrics["confusion_matrix"]),
+        "curves": plot_roc_and_precision_recall(scores, targets, detector.threshold),
+        "probabilities": plot_probabilities(scores, targets, detector.threshold),
+        "reliability": plot_reliability({"before": before, "after temperature scaling": scores}, targets),
+        "slices": plot_slices(tables["slices"]),
+    }
+    if "robustness" in tables:
+        figures["robustness"] = plot_robustness(tables["robustness"])
+    for outcome in OUTCOMES:
+        name = outcome.replace(" ", "_") + "s"
+        figures[name] = plot_answers(data, predictions, outcome, lambda picture: heat_map(detector, picture))
+    return figures
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _render(title: str, metrics: dict[str, Any], images: dict[str, bytes]) -> str:
     parts = [f"<pre>{escape(format_report(metrics))}</pre>"]
     for name, image in images.items():
         heading = name.replace("_", " ").capitalize()
         parts.append(f"<h2>{heading}</h2>\n{embedded(image, heading, 'png')}")
-    write_bytes(out / "index.html", html_page(title, parts).encode())
-    write_json(out / "metrics.json", metrics)  # last: its presence says that all is there
-    return Report(out, metrics, predictions)
+    return html_page(title, parts)
 
 
 def format_report(metrics: dict[str, Any]) -> str:
@@ -165,21 +198,3 @@ def format_report(metrics: dict[str, Any]) -> str:
             f"{calibration['temperature']:.3f}"
         )
     return "\n".join(lines + metrics["worst_slices"])
-
-
-def _threshold_on_validation(run: Path, rule: str) -> float:
-    file = (run if run.is_dir() else run.parent) / "validation.csv"
-    ThresholdRule.parse(rule)
-    if not file.is_file():
-        raise DataError(f"no {file} to choose a threshold on: train again, or leave --threshold-for out")
-    try:
-        table = pd.read_csv(file)[["probability", "target"]].astype(float)
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{file} is damaged ({error}): train again, or leave --threshold-for out") from error
-    return choose_threshold(table["probability"], table["target"], rule)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: what probabilities are worth, which slices are weak, what a detector withstands."""
+"""Figures of an evaluation: calibration, recall and false alarms by slice, robustness."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from artifact_utils.plots.style import COLOURS, GREEN, GREY, house_style
 
 @house_style
 def plot_reliability(probabilities: Mapping[str, npt.ArrayLike], targets: npt.ArrayLike, *, n_bins: int = 10) -> Figure:
-    """Reliability diagrams: what was said against what came true, and below how many pictures that is.
+    """Reliability diagrams: predicted probability against share of artifacts, and below the number of pictures.
 
     Args:
         probabilities: by title, (N,) probability of an artifact, for example before and after temperature scaling.
@@ -36,7 +36,7 @@ def plot_reliability(probabilities: Mapping[str, npt.ArrayLike], targets: npt.Ar
         bottom.set_yscale("symlog", linthresh=1)
         bottom.yaxis.set_major_formatter("{x:,.0f}")
         bottom.set(xlim=(-0.02, 1.02), xlabel="probability of an artifact")
-    axes[0, 0].set_ylabel("share that has one")
+    axes[0, 0].set_ylabel("share of artifacts")
     axes[1, 0].set_ylabel("pictures")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
@@ -82,7 +82,7 @@ def plot_robustness(table: pd.DataFrame) -> Figure:
     """Curves of quality over the degree of each perturbation; the dotted lines are of the pictures as they are.
 
     Args:
-        table: from ``robustness.robustness``.
+        table: from ``measure_robustness``.
     """
     lines = {
         "macro_f1": ("macro F1", GREEN),

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from artifact_utils.console import run_cli
-from artifact_utils.datasets import list_portraits
+from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import measure
 from artifact_utils.evaluation.report import with_slices, write_report
@@ -72,6 +72,14 @@ def test_another_threshold_is_chosen_on_validation(run, labelled, tmp_path):
     every = write_report(own_run, labelled, threshold_for="recall=1", robust=False)
     assert every.metrics["threshold"] == pytest.approx(0.15)
     assert every.out == own_run / "evaluation"
+
+
+@pytest.mark.parametrize("row", ["0.5,artifact", "much,1", "1.5,1", "0.5,7"])
+def test_a_damaged_validation_table_is_named(run, labelled, tmp_path, row):
+    own_run = shutil.copytree(run, tmp_path / "own_run")
+    (own_run / "validation.csv").write_text(f"probability,target\n0.1,0\n{row}\n")
+    with pytest.raises(DataError, match=r"validation.csv is damaged .*: train again"):
+        write_report(own_run, labelled, threshold_for="recall=1", robust=False)
 
 
 @pytest.mark.parametrize(
