@@ -1,8 +1,10 @@
 """Print the leaderboard of all experiments, or put it into a Markdown file.
 
-python -m artifact_utils.evaluation.leaderboard
-python -m artifact_utils.evaluation.leaderboard --write model-training-attempts/README.md
-python -m artifact_utils.evaluation.leaderboard --runs runs/portraits --by-family
+    python -m artifact_utils.evaluation.leaderboard
+    python -m artifact_utils.evaluation.leaderboard --write model-training-attempts/README.md
+    python -m artifact_utils.evaluation.leaderboard --runs runs/portraits --by-family
+
+The figures are read from the metrics.json of each run.
 """
 
 from dataclasses import dataclass

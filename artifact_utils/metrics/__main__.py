@@ -1,7 +1,9 @@
 """Evaluate a run on a data set, with everything written down as files and one HTML page.
 
-python -m artifact_utils.metrics runs/efficientnet_lite0 dataset
-python -m artifact_utils.metrics runs/efficientnet_lite0 dataset --threshold-for recall=0.95 --no-robust
+    python -m artifact_utils.metrics runs/efficientnet_lite0 dataset
+    python -m artifact_utils.metrics runs/efficientnet_lite0 dataset --threshold-for recall=0.95 --no-robust
+
+The results go to RUN/evaluation, or to the folder that --out names.
 """
 
 from dataclasses import asdict, dataclass
