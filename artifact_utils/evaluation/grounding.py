@@ -1,4 +1,4 @@
-"""Whether heat maps point at the artifacts: the pointing game, and how many answers are right for the right reason.
+"""Whether heat maps point at the artifacts: the pointing game, and how many detections are right for the right reason.
 
 A map is worth looking at only if its peak lies in the artifact more often than that of a map that knows nothing: hence
 the comparison with chance and with always guessing the centre.
@@ -162,13 +162,13 @@ def measure_grounding(
         ImageError: a picture or a mask cannot be read.
         DataError: a mask is not of the size of its picture.
     """
-    answers: list[bool | None] = []
+    hits: list[bool | None] = []
     at_centre, areas = 0, []
     for portrait, row in zip(portraits, predictions.itertuples(), strict=True):
         found = row.predicted == 1 and row.target == 1
         picture, mask = _picture_and_mask(portrait, detector.info.image_size) if found else (None, None)
         if picture is None or mask is None:
-            answers.append(None)
+            hits.append(None)
             continue
         heat = heat_map(detector, picture, method=method)
         if heat.shape != mask.shape:
@@ -176,22 +176,22 @@ def measure_grounding(
             raise DataError(
                 f"{portrait.mask} is {w} x {h} pixels and its picture {width} x {height}: make them one size"
             )
-        answers.append(points_at(heat, mask))
+        hits.append(points_at(heat, mask))
         at_centre += _covers_centre(mask)
         areas.append(float(mask.mean()))
-    series = pd.Series(answers, index=predictions.index, dtype="object", name="grounded")
+    series = pd.Series(hits, index=predictions.index, dtype="object", name="grounded")
     flagged = int(predictions["predicted"].sum())
     right = int((predictions["predicted"] & predictions["target"]).sum())
-    with_mask, hits = int(series.notna().sum()), sum(answer is True for answer in answers)
+    with_mask, n_grounded = int(series.notna().sum()), sum(hit is True for hit in hits)
     n = flagged - right + with_mask
     return series, {
         "method": "locator" if method == "auto" and detector.model.locator is not None else method,
         "flagged": flagged,
         "right": right,
         "with_mask": with_mask,
-        "grounded": hits,
+        "grounded": n_grounded,
         "centre_prior": at_centre,
         "random": float(np.mean(areas)) if areas else None,
-        "share_right_and_grounded": hits / n if n and with_mask else None,
-        "interval": list(share_interval(hits, n)) if n and with_mask else None,
+        "share_right_and_grounded": n_grounded / n if n and with_mask else None,
+        "interval": list(share_interval(n_grounded, n)) if n and with_mask else None,
     }

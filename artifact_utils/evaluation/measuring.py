@@ -1,6 +1,6 @@
-"""The evaluator: what a model answers on labelled portraits, and how good that is, with intervals.
+"""The evaluator: predictions of a model on labelled portraits, and their metrics with intervals.
 
-Training calls it at its end, ``python -m artifact_utils.metrics`` and the notebooks call it on any labelled folder.
+Training calls it at its end; ``python -m artifact_utils.metrics`` and the notebooks call it on any labelled folder.
 """
 
 import logging
@@ -149,7 +149,7 @@ def measure(
 
 
 def calibrated(info: ModelInfo, logits: Tensor, targets: Tensor) -> ModelInfo:
-    """Calibrate a model on a validation set: temperature scaling, which changes no answer.
+    """Calibrate a model on a validation set by temperature scaling, which changes no prediction.
 
     Args:
         info: its threshold is that of ``info.temperature``.
@@ -157,7 +157,7 @@ def calibrated(info: ModelInfo, logits: Tensor, targets: Tensor) -> ModelInfo:
         targets: (N,) 0 or 1.
 
     Returns:
-        ``info`` with the temperature that fits best, and the threshold that gives the same answers with it.
+        ``info`` with the temperature that fits best, and the threshold that gives the same predictions with it.
     """
     temperature = fit_temperature(logits, targets)
     raw_threshold = scale_threshold(info.threshold, 1 / info.temperature)

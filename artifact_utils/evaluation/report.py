@@ -52,7 +52,7 @@ class Report:
 
 
 def with_slices(predictions: pd.DataFrame, portraits: Sequence[Portrait]) -> pd.DataFrame:
-    """Add the columns that ``SLICES`` needs to a table of predictions.
+    """Add the columns that predictions are sliced by.
 
     Args:
         predictions: of ``measure``.

@@ -1,4 +1,4 @@
-"""What a run folder keeps of its best model: ``metrics.json``, the answers, the figures, the calibrated checkpoint."""
+"""What a run folder keeps of its best model: metrics, predictions, figures, the calibrated checkpoint."""
 
 import copy
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Numbers with confidence intervals: how good a classifier is, where it is worst, and what its probabilities are worth.
+"""Metrics of a classifier with confidence intervals, by slice, their calibration, and the choice of a threshold.
 
 Pure functions on arrays and tables. A picture is called an artifact where ``probability >= threshold``. A number that
 cannot be computed (the precision of a class that was never predicted, the AUC of one class) is ``None``: never a silent

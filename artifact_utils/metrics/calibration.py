@@ -1,8 +1,8 @@
-"""What a probability is worth: of the pictures that are given 0.7, do seven in ten have an artifact?
+"""Calibration: do seven in ten of the pictures with a probability of 0.7 have an artifact?
 
 Temperature scaling (Guo et al., On calibration of modern neural networks, ICML 2017) divides logits by one number that
-is fitted on validation. It makes a model more or less sure of itself and changes no answer: the order of the pictures
-stays, and the threshold is moved along.
+is fitted on validation. It changes probabilities but no prediction: the order of the pictures stays, and the threshold
+is scaled in the same way.
 """
 
 from typing import Any
@@ -16,22 +16,22 @@ from scipy.special import expit, logit
 from artifact_utils.metrics.bootstrap import check_scores, share_interval
 
 TEMPERATURES = (0.05, 20.0)
-"""Range that a temperature is looked for in."""
+"""Smallest and largest temperature that ``fit_temperature`` returns."""
 
 
 def fit_temperature(logits: npt.ArrayLike, targets: npt.ArrayLike) -> float:
     """Find the temperature with which ``sigmoid(logits / temperature)`` explains the targets best.
 
     The loss is the log loss against targets drawn in a little from 0 and 1 (Platt, Probabilistic outputs for support
-    vector machines, 1999): without that, a validation set without a mistake would ask for endless certainty.
+    vector machines, 1999): without that, the best temperature of a validation set without a mistake would be 0.
 
     Args:
         logits: (N,) raw logits of a validation set, finite.
         targets: (N,) 0 or 1.
 
     Returns:
-        A temperature in ``TEMPERATURES``: above 1 where the model is too sure, below 1 where it is not sure enough. 1
-        where fewer than both classes are there to learn it from.
+        A temperature in ``TEMPERATURES``: above 1 for an overconfident model, below 1 for an underconfident one, 1
+        where only one class is present.
 
     Raises:
         ValueError: lengths that differ, logits that are not finite, targets other than 0 and 1.
@@ -59,22 +59,22 @@ def scale_logits(logits: npt.ArrayLike, temperature: float) -> npt.NDArray[np.fl
 
 
 def scale_threshold(threshold: float, temperature: float) -> float:
-    """The threshold on calibrated probabilities that gives the answers which ``threshold`` gave without a temperature.
+    """The threshold on calibrated probabilities that gives the same predictions as ``threshold`` without a temperature.
 
     Args:
         threshold: in [0, 1]; both ends stay where they are.
-        temperature: above 0; to take a temperature back, give ``1 / temperature``.
+        temperature: above 0; ``1 / temperature`` undoes it.
     """
     return float(expit(logit(threshold) / temperature))
 
 
 def uncalibrated(probabilities: npt.ArrayLike, temperature: float) -> npt.NDArray[np.float64]:
-    """The probabilities that a model would have given without its temperature, of any shape."""
+    """The probabilities without the temperature, of any shape."""
     return scale_logits(logit(np.asarray(probabilities, dtype=np.float64)), 1 / temperature)
 
 
 def reliability(probabilities: npt.ArrayLike, targets: npt.ArrayLike, *, n_bins: int = 10) -> pd.DataFrame:
-    """Compare what was said with what came true, in bins of equal width.
+    """Compare predicted probabilities with the share of artifacts, in bins of equal width.
 
     Args:
         probabilities: (N,) probability of an artifact, in [0, 1].
@@ -82,8 +82,8 @@ def reliability(probabilities: npt.ArrayLike, targets: npt.ArrayLike, *, n_bins:
         n_bins: a probability on the edge of two bins counts in the lower one, as in scikit-learn.
 
     Returns:
-        One row a bin that holds any picture: ``low`` and ``high`` (its edges), ``n``, ``probability`` (the mean of what
-        was said), ``share`` (of artifacts), ``share_low`` and ``share_high`` (its 95% Wilson interval).
+        One row for each bin that is not empty: ``low`` and ``high`` (its edges), ``n``, ``probability`` (the mean of
+        those predicted), ``share`` (of artifacts), ``share_low`` and ``share_high`` (its 95% Wilson interval).
 
     Raises:
         ValueError: lengths that differ, targets other than 0 and 1, probabilities outside [0, 1] or NaN.
@@ -110,12 +110,12 @@ def reliability(probabilities: npt.ArrayLike, targets: npt.ArrayLike, *, n_bins:
 
 
 def calibration_error(probabilities: npt.ArrayLike, targets: npt.ArrayLike, *, n_bins: int = 10) -> float | None:
-    """The expected calibration error: how far, on average over the pictures, a bin's share is from what was said.
+    """The expected calibration error: the mean distance, over the pictures, of probability and share in their bin.
 
     Args and errors are those of ``reliability``.
 
     Returns:
-        In [0, 1], 0 is perfect; None without pictures. It is blind to how well the classes are told apart.
+        In [0, 1], 0 is perfect; None without pictures. It says nothing of how well the classes are separated.
     """
     bins = reliability(probabilities, targets, n_bins=n_bins)
     if bins.empty:
@@ -126,7 +126,7 @@ def calibration_error(probabilities: npt.ArrayLike, targets: npt.ArrayLike, *, n
 def measure_calibration(
     probabilities: npt.ArrayLike, targets: npt.ArrayLike, temperature: float
 ) -> dict[str, float | None]:
-    """What a temperature did for probabilities: the ``calibration`` of a ``metrics.json``.
+    """The calibration error with and without a temperature: the ``calibration`` of a ``metrics.json``.
 
     Args:
         probabilities: (N,) probability of an artifact, in [0, 1], calibrated with ``temperature``.

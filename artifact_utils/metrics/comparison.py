@@ -1,4 +1,4 @@
-"""Whether one model is really better than another, measured on the same pictures."""
+"""Two models on the same pictures: McNemar's test, and differences of metrics with paired bootstrap intervals."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from artifact_utils.metrics.scores import SCALARS, evaluate
 
 
 def mcnemar(targets: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike) -> dict[str, Any]:
-    """The exact McNemar test: only pictures that one model gets right and the other wrong tell them apart.
+    """The exact McNemar test, which counts the pictures that one model gets right and the other wrong.
 
     McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 1947; the exact
     test is a binomial one, and two-sided.
 
     Args:
         targets: (N,) 0 or 1.
-        first, second: (N,) answers of both models, 0 or 1.
+        first, second: (N,) predictions of both models, 0 or 1.
 
     Returns:
         ``only_first_right``, ``only_second_right`` and ``p_value``, which is 1 where the models never differ.
@@ -43,10 +43,10 @@ def mcnemar(targets: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike)
 def compare_models(
     first: pd.DataFrame, second: pd.DataFrame, *, n_bootstrap: int = 1000, seed: int = 0, by_group: bool = True
 ) -> dict[str, Any]:
-    """Compare two models by what they said of the same pictures.
+    """Compare the predictions of two models for the same pictures.
 
-    Every resample is drawn once for both, so that what is hard about it is hard for both and cancels out: a paired
-    bootstrap sees differences that two separate intervals hide.
+    Each resample is drawn once for both (paired bootstrap): a picture that is hard for both cancels out, so differences
+    show that two separate intervals would hide.
 
     Args:
         first, second: tables in the layout of ``predictions.csv``: ``path``, ``target``, ``probability``, ``predicted``
@@ -93,7 +93,7 @@ def compare_models(
 
 
 def _numbers(scores: npt.NDArray[Any], labels: npt.NDArray[Any], answers: npt.NDArray[Any]) -> dict[str, Any]:
-    """Metrics of answers that need not come from one threshold on these scores."""
+    """Metrics of predictions that need not come from one threshold on these scores."""
     by_score = evaluate(scores, labels, 0.5, n_bootstrap=0)
     by_answer = evaluate(answers, labels, 0.5, n_bootstrap=0)
     numbers = {name: (by_answer if name in ("accuracy", "macro_f1") else by_score)[name] for name in SCALARS}

@@ -1,4 +1,4 @@
-"""One table of numbers for both classes of a classifier, with 95% intervals, as a dictionary and as text."""
+"""Scores of both classes of a classifier with 95% intervals, as a dictionary and as a text table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +30,7 @@ SCALARS = {
     "recall_at_1_percent_false_alarms": "recall at 1% false alarms",
     "recall_at_5_percent_false_alarms": "recall at 5% false alarms",
 }
-"""The numbers that ``evaluate`` gives of both classes together, and what they are called in tables and figures."""
+"""The scores of both classes together that ``evaluate`` gives, with their names in tables and figures."""
 PER_CLASS = ("precision", "recall", "f1")
 
 

@@ -1,4 +1,4 @@
-"""Numbers by slice: of which kinds of artifact, people and pictures a detector knows least."""
+"""Recall and false alarms by slice: kinds of artifact, people, properties of the pictures."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,28 +11,27 @@ from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.metrics.bootstrap import share_interval
 
 OF_ARTIFACTS = ("family", "kind", "strength", "area")
-"""What only artifacts have: there is recall by these, and no false alarm."""
+"""Columns that only artifacts have: they slice recall, not false alarms."""
 MIN_SUPPORT = 3
-"""Pictures of a class below which a slice is not called the worst: one of one missed says next to nothing."""
+"""Fewest pictures of a class in a slice that may be called the worst: one of one missed says next to nothing."""
 
 _COUNTS = ("artifacts", "found", "clean", "flagged")
 
 
 def by_slice(table: pd.DataFrame, columns: Sequence[str], *, n_bins: int = 3) -> pd.DataFrame:
-    """Measure every slice of a table of answers.
+    """Measure every slice of a table of predictions.
 
     Args:
-        table: ``target`` and ``predicted`` (0 or 1), and the columns to slice by. Where a column is empty or missing
-            its picture is in no slice of it.
-            A column ``probability`` gives areas under the ROC curve as well.
+        table: ``target`` and ``predicted`` (0 or 1), and the columns to slice by; a picture with an empty cell is in no
+            slice of that column. With a column ``probability`` there are areas under the ROC curve, too.
         columns: names of columns. Of numbers with more than ``n_bins`` values, slices are ``n_bins`` ranges with as
             equally many pictures as ties allow; of anything else, each value is one.
         n_bins: number of ranges.
 
     Returns:
-        One row a slice, in the order of the columns: ``slice`` (the column), ``value``, ``artifacts``, ``found``,
-        ``recall``, ``recall_low``, ``recall_high``, ``clean``, ``flagged``, ``false_alarms`` (the share), and its
-        ``false_alarms_low`` and ``false_alarms_high``; and ``roc_auc``, within the slice, or for one of artifacts only
+        One row for each slice, in the order of the columns: ``slice`` (the column), ``value``, ``artifacts``,
+        ``found``, ``recall``, ``recall_low``, ``recall_high``, ``clean``, ``flagged``, ``false_alarms`` (the share),
+        ``false_alarms_low``, ``false_alarms_high``, and ``roc_auc``, within the slice, or for one of artifacts only
         against all clean pictures. Intervals are 95% Wilson ones, over pictures; a share of nothing is missing.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The threshold that turns probabilities into answers: for the best macro-F1, or for what a user needs."""
+"""The threshold that turns probabilities into predictions: for the best macro-F1, or for what a user needs."""
 
 import math
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def _in_range(aim: str, value: float) -> bool:
 def choose_threshold(
     probabilities: npt.ArrayLike, targets: npt.ArrayLike, rule: ThresholdRule | str = "macro_f1"
 ) -> float:
-    """Find the threshold that serves a rule best; do it on validation, never on the pictures that are reported.
+    """Find the best threshold by a rule; do it on validation, never on the pictures that are reported.
 
     Every cut between two neighbouring scores is tried. Among equally good cuts the widest gap wins and its middle is
     taken, so the threshold is the one that small changes in the scores disturb least, and the same input always gives

@@ -1,4 +1,4 @@
-"""Figures of a run: how it learned, what it scores, and which pictures it got right and wrong."""
+"""Figures of a run: learning curves, scores, and which pictures it got right and wrong."""
 
 from collections.abc import Callable
 from pathlib import Path

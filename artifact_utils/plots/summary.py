@@ -1,4 +1,4 @@
-"""A run on one page."""
+"""The summary of a run on one page: curves, confusion matrix and key numbers."""
 
 from typing import Any
 
