@@ -1,7 +1,7 @@
 """Whether heat maps point at the artifacts: the pointing game, and how many detections are right for the right reason.
 
-A map is worth looking at only if its peak lies in the artifact more often than that of a map that knows nothing: hence
-the comparison with chance and with always guessing the centre.
+A map is worth looking at only if its peak lies in the artifact more often than by chance, and more often than the
+centre of the picture does.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -48,15 +48,15 @@ def _covers_centre(mask: Mask) -> bool:
 def pointing_game(maps: Mapping[str, Sequence[npt.NDArray[Any]]], masks: Sequence[Mask]) -> pd.DataFrame:
     """How often the peak of a map lies in the artifact (Zhang et al., Excitation backprop, ECCV 2016).
 
-    Two maps that know nothing are added for comparison: ``random``, whose peak may be anywhere (its score is exactly
-    the mean share of a picture that the artifact covers), and ``centre prior``, whose peak is the picture's middle.
+    Two baselines are added: ``random``, whose peak may be anywhere (its score is exactly the mean share of a picture
+    that the artifact covers), and ``centre prior``, whose peak is the middle of the picture.
 
     Args:
-        maps: by the name of the method, one heat map (H, W) a picture.
-        masks: bool (H, W), True where the artifact is; one a picture.
+        maps: by the name of the method, a heat map (H, W) for each picture.
+        masks: bool (H, W), True where the artifact is, one for each picture.
 
     Returns:
-        One row a method: ``method``, ``n``, ``hits``, ``share``, ``low`` and ``high`` (95% Wilson interval, over
+        One row for each method: ``method``, ``n``, ``hits``, ``share``, ``low`` and ``high`` (95% Wilson interval, over
         pictures). Shares are missing where there are no pictures.
     """
     counts = {
@@ -94,7 +94,7 @@ def point_at_made_artifacts(
         seed: of the artifacts.
 
     Returns:
-        The table of ``pointing_game`` over the artifacts that were found, and the share that was.
+        The table of ``pointing_game`` over the artifacts that were found, and the share that was found.
 
     Raises:
         ValueError: no portraits.
@@ -142,7 +142,7 @@ def _picture_and_mask(portrait: Portrait, image_size: int) -> tuple[Path | npt.N
 def measure_grounding(
     detector: Detector, portraits: Sequence[Portrait], predictions: pd.DataFrame, *, method: Method = "auto"
 ) -> tuple[pd.Series, dict[str, Any]]:
-    """Of what was flagged: how much is an artifact, and is one for the right reason, its map pointing at it?
+    """Measure how many detections are right and grounded: an artifact is there, and the heat map points at it.
 
     Args:
         detector: that made the predictions.
@@ -151,12 +151,16 @@ def measure_grounding(
         method: of the heat maps, as for ``heat_map``.
 
     Returns:
-        Of each row whether its map points at the artifact (missing where nothing was found or nobody said where it is),
-        and a summary: ``flagged``, ``right`` (flagged and with an artifact), ``with_mask`` (of those), ``grounded`` (of
-        those), ``centre_prior`` (of those, in how many the picture's middle lies in the artifact) and ``random`` (the
-        share in which a random point does, None where there is no mask), ``share_right_and_grounded`` (of the flagged
-        pictures, those without an artifact included, those with an artifact but no mask left out; None where none is
-        left) and its 95% Wilson ``interval``.
+        A column ``grounded`` for the table: whether the map's peak lies in the artifact, missing where no artifact was
+        found or no mask is known. And the summary of it, a dictionary:
+
+        - ``method``;
+        - ``flagged``; ``right``, those of them with an artifact; ``with_mask``, those of them with a known mask;
+          ``grounded``, those of them whose map points at the artifact;
+        - ``centre_prior``, how many of these masks cover the middle of the picture; ``random``, the mean share of the
+          picture that they cover (None without masks);
+        - ``share_right_and_grounded``, ``grounded`` as a share of what was flagged, found artifacts without a mask left
+          out, and its 95% Wilson ``interval`` (both None if nothing is left).
 
     Raises:
         ImageError: a picture or a mask cannot be read.

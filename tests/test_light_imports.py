@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from artifact_utils import metrics, plots
+from artifact_utils import evaluation, metrics, plots
 
 HEAVY = ("torch", "sklearn", "scipy", "pandas", "matplotlib", "seaborn", "IPython", "ipywidgets")
 
@@ -23,7 +23,7 @@ def test_what_needs_no_arrays_or_figures_loads_none(statement):
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("package", [metrics, plots])
+@pytest.mark.parametrize("package", [evaluation, metrics, plots])
 def test_every_name_of_a_package_can_be_had(package):
     for name in package.__all__:
         assert getattr(package, name) is not None
