@@ -53,3 +53,39 @@ def test_two_training_pictures_are_too_few(tmp_path):
     shown = run_script("model_training.py", "--data", "dataset", *TINY, cwd=tmp_path)
     assert shown.returncode == 2
     assert shown.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in shown.stderr
+
+
+CTRL_C_IN_TORCH = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch.nn":  # in the middle of the import of torch
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = {argv}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("script", ["model_training.py", "filter_images.py"])
+def test_ctrl_c_while_torch_is_imported_is_one_line(script, tmp_path):
+    (tmp_path / "portraits").mkdir()
+    argv = [str(ROOT / script), *(["portraits"] if script == "filter_images.py" else ["--data", "portraits"])]
+    command = [sys.executable, "-c", CTRL_C_IN_TORCH.format(argv=argv)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (shown.returncode, shown.stdout) == (130, "")
+    assert shown.stderr.startswith("stopped: the same command goes on") and shown.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", ["organize_dataset.py", "model_training.py", "filter_images.py"])
+def test_help_to_a_closed_pipe_is_silent(script, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, str(ROOT / script), "--help"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, stdout=write, stderr=subprocess.PIPE, timeout=60)
+    os.close(write)
+    assert (shown.returncode, shown.stderr) == (141, b"")
