@@ -1,203 +1,371 @@
-"""The backbones of a classifier: how each is built and run, and what its pictures are normalised with."""
+"""The backbones of a classifier: any timm network without its classifier, all run in one way.
 
+Ten presets have short names and torchvision's ImageNet weights (``PRESETS``); every other name is timm's own.
+"""
+
+import difflib
 import functools
+import inspect
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
+from timm.layers import BatchNormAct2d, Conv2dSame
+from timm.models import group_parameters
+from timm.models._manipulate import MATCH_PREV_GROUP
 from torch import Tensor, nn
-from torchvision import models as zoo
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-LITE_MEAN, LITE_STD = (0.498, 0.498, 0.498), (0.502, 0.502, 0.502)
+from artifact_utils.console import ArtifactUtilsError
+
+MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 1024
+
+DENSE_FAN_IN = 150
+"""Multiply-adds for each number that a layer writes, on average, from which bf16 pays on a CPU: it speeds up the
+multiplications, while depthwise networks wait for memory."""
+
+
+class ArchError(ArtifactUtilsError):
+    """A network that there is not, or that cannot be used here."""
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """A network without its classifier: how to build it, what it returns, what it was normalised with."""
+class Preset:
+    """A network with a short name, started from torchvision's ImageNet weights or from those of a pip package."""
 
-    build: Callable[[int], nn.Module]  # image size -> network
-    run: Callable[[nn.Module, Tensor], tuple[list[Tensor], Tensor]]  # -> maps, finest first, and (N, n_features)
-    n_channels: tuple[int, ...]  # of the maps
+    timm_name: str
+    weights: str | None
+    """Name of torchvision's weights, as ``torchvision.models.get_weight`` takes it; None: they are in a pip package."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of timm's network, where torchvision's differs."""
+    indices: tuple[int, ...] | None = None
+    """Of the maps, as timm numbers them. None: the last of each of the two coarsest scales."""
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+
+def _lite(number: int) -> Preset:
+    return Preset(f"tf_efficientnet_lite{number}", None, mean=(0.498,) * 3, std=(0.502,) * 3)
+
+
+PRESETS: dict[str, Preset] = {
+    "vgg19": Preset("vgg19", "VGG19_Weights.IMAGENET1K_V1", indices=(4,)),  # the coarser map is only pooled from this
+    "efficientnet_lite0": _lite(0),
+    "efficientnet_lite1": _lite(1),
+    "efficientnet_lite2": _lite(2),
+    "mobilenet_v2": Preset("mobilenetv2_100", "MobileNet_V2_Weights.IMAGENET1K_V1"),
+    "resnet18": Preset("resnet18", "ResNet18_Weights.IMAGENET1K_V1"),
+    "resnet50": Preset("resnet50", "ResNet50_Weights.IMAGENET1K_V2"),
+    "efficientnet_b0": Preset("efficientnet_b0", "EfficientNet_B0_Weights.IMAGENET1K_V1", {"drop_path_rate": 0.2}),
+    "convnext_tiny": Preset("convnext_tiny", "ConvNeXt_Tiny_Weights.IMAGENET1K_V1", {"drop_path_rate": 0.1}),
+    "vit_b_16": Preset("vit_base_patch16_224", "ViT_B_16_Weights.IMAGENET1K_V1"),
+}
+"""By their short names. ``name.tag``, such as ``resnet18.a1_in1k``, is timm's own even where the name is a preset's."""
+
+
+def check_arch(arch: str) -> None:
+    """Make sure that there is a network of this name, without building it.
+
+    Raises:
+        ArchError: there is none; the message has the names that are most like it.
+    """
+    if arch in PRESETS:
+        return
+    name, _, tag = arch.partition(".")
+    if ":" in arch or not timm.is_model(name):
+        near = difflib.get_close_matches(name, [*PRESETS, *timm.list_models()], n=4)
+        known = f"did you mean {', '.join(near)}?" if near else f"choose one of {', '.join(PRESETS)}, or any of timm's"
+        raise ArchError(f"unknown architecture {arch!r}: {known}")
+    tagged = timm.list_pretrained(f"{name}.*")
+    if tag and arch not in tagged:
+        known = f"choose one of {', '.join(tagged)}" if tagged else f"say {name}"
+        raise ArchError(f"unknown weights {tag!r} of {name}: {known}")
+
+
+def normalisation(arch: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation, of the three channels in [0, 1], that the pictures of a network are normalised with.
+
+    Raises:
+        ArchError: there is no such network.
+    """
+    check_arch(arch)
+    if arch in PRESETS:
+        return PRESETS[arch].mean, PRESETS[arch].std
+    config = timm.get_pretrained_cfg(arch)
+    return (PRESETS["vgg19"].mean, PRESETS["vgg19"].std) if config is None else (tuple(config.mean), tuple(config.std))
+
+
+class Backbone(nn.Module):
+    """A timm network without its classifier.
+
+    Args:
+        arch: a preset's name, or any that timm has, with or without the tag of its weights.
+        image_size: side of the square pictures in pixels. Most networks take others, too (``check_sizes``).
+
+    Attributes:
+        network: timm's module.
+        n_channels: of the maps, finest first.
+        n_features: of the pooled features.
+        mean, std: what pictures are normalised with.
+        is_dense: whether it spends its time on multiplications, so that bf16 pays on a CPU with units for it.
+        explained: the module whose output heat maps are drawn from; ``to_map`` brings that output into a map's shape.
+
+    Raises:
+        ArchError: there is no such network, or it cannot be used: it has no maps, or cannot take pictures of this size.
+    """
+
+    def __init__(self, arch: str, image_size: int = 224) -> None:
+        super().__init__()
+        plan = _plan(arch, image_size)
+        self.arch, self.image_size, self.options = arch, image_size, plan.options
+        self.mean, self.std = normalisation(arch)
+        self.n_channels, self.n_features, self.is_dense = plan.n_channels, plan.n_features, plan.is_dense
+        self.network: Any = create_network(arch, plan.options)
+        self._plan = plan
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps (N, C, h, w), finest first, and pooled features (N, n_features) of normalised pictures (N, 3, H, W)."""
+        return _run(self.network, images, self._plan.indices)
+
+    def all_maps(self, images: Tensor) -> list[Tensor]:
+        """Maps (N, C, h, w) of all depths that timm gives out, from input to output."""
+        return list(self.network.forward_intermediates(images, intermediates_only=True))
+
+    @property
+    def fusible_batch_norms(self) -> tuple[tuple[str, str], ...]:
+        """Names in ``network`` of each convolution whose output a batch norm alone reads, and of that batch norm."""
+        return self._plan.fusible
+
+    @property
+    def explained(self) -> nn.Module:
+        return self.network.get_submodule(self._plan.explained)
+
+    def to_map(self, output: Tensor) -> Tensor:
+        """Output of ``explained`` as (N, C, h, w); it may have its channels last, or be tokens (N, T, C)."""
+        if output.ndim == 3:
+            patches = output[:, self._plan.n_prefix_tokens :]
+            side = math.isqrt(patches.shape[1])
+            return patches.transpose(1, 2).unflatten(2, (side, side))
+        return output.permute(0, 3, 1, 2) if self._plan.channels_last else output
+
+    def resize_positions(self, n_tokens: int) -> None:
+        """Give the position embeddings of a ViT the grid of a state with ``n_tokens``, if it can have one."""
+        embedding = getattr(self.network, "pos_embed", None)
+        if embedding is None or embedding.ndim != 3 or not hasattr(self.network, "set_input_size"):
+            return
+        height, width = self.network.patch_embed.grid_size
+        side = math.isqrt(max(n_tokens - (embedding.shape[1] - height * width), 0))
+        patch = self.network.patch_embed.patch_size[0]
+        if 1 <= side <= MAX_IMAGE_SIZE // patch and (side, side) != (height, width):
+            self.network.set_input_size(img_size=(side * patch, side * patch))
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """All parameters in groups from input to output: the stem, one group a block, what comes behind the blocks."""
+        matcher = self.network.group_matcher(coarse=False)
+        if isinstance(matcher, dict):
+            matcher = {name: _in_own_groups(patterns) for name, patterns in matcher.items()}
+        groups = group_parameters(self.network, matcher, return_values=True)
+        return [groups[number] for number in sorted(groups)]
+
+
+def _in_own_groups(patterns: Any) -> Any:
+    """Patterns of timm's ``group_matcher``, changed so that what comes behind the blocks does not join the last one."""
+    if not isinstance(patterns, list | tuple):
+        return patterns
+    behind = (MATCH_PREV_GROUP[0] + 1,)
+    return [(pattern, behind if suffix == MATCH_PREV_GROUP else suffix) for pattern, suffix in patterns]
+
+
+def check_sizes(arch: str, image_size: int, sides: Iterable[int]) -> None:
+    """Make sure that a network built for pictures of one size takes others, too.
+
+    Args:
+        arch: of the network.
+        image_size: that it is built for.
+        sides: of other square pictures, in pixels.
+
+    Raises:
+        ArchError: it does not, or there is no such network.
+    """
+    plan = _plan(arch, image_size)
+    for side in sides:
+        _check_side(side)
+        if arch in PRESETS or side == image_size:
+            continue  # all of these take any size
+        try:
+            with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+                _run(create_network(arch, plan.options).eval(), torch.empty(1, 3, side, side), plan.indices)
+        except Exception as error:  # of the network's own code: whatever it is, pictures of this size do not go through
+            raise ArchError(f"{arch} built for pictures of {image_size} px does not take {side} px") from error
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a network is built and run, found out without its weights."""
+
+    options: dict[str, Any]
+    indices: tuple[int, ...]
+    n_channels: tuple[int, ...]
     n_features: int
-    stages: Callable[[nn.Module], list[nn.Module]]  # its parts from input to output, for partial unfreezing
-    pretrained: zoo.WeightsEnum | None  # None: the weights are in a pip package
-    explained: str  # the module whose output heat maps are drawn from
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    is_dense: bool
+    explained: str
+    n_prefix_tokens: int
+    channels_last: bool
+    fusible: tuple[tuple[str, str], ...]
 
 
-def _vgg19(image_size: int) -> nn.Module:
-    network = zoo.vgg19(weights=None)
-    network.avgpool, network.classifier = nn.AdaptiveAvgPool2d(1), nn.Identity()  # type: ignore[assignment]
-    return network
+def _check_side(side: int) -> None:
+    if not MIN_IMAGE_SIZE <= side <= MAX_IMAGE_SIZE:
+        raise ArchError(f"image size {side} is out of range: choose {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} pixels")
 
 
-def _vit_b_16(image_size: int) -> nn.Module:
-    if image_size % 16:
-        raise ValueError(f"vit_b_16 needs an image size that is a multiple of 16, not {image_size}")
-    network = zoo.vit_b_16(weights=None, image_size=image_size)
-    network.heads = nn.Identity()  # type: ignore[assignment]
-    return network
-
-
-def _efficientnet_lite(image_size: int, *, number: int) -> nn.Module:
-    from efficientnet_lite_pytorch import EfficientNet
-
-    network = EfficientNet.from_name(f"efficientnet-lite{number}", image_size=image_size)
-    network._fc = nn.Identity()
+def create_network(arch: str, options: Mapping[str, Any]) -> Any:
+    """timm's network without its classifier, its weights random unless the options say otherwise."""
+    name = PRESETS[arch].timm_name if arch in PRESETS else arch
+    with warnings.catch_warnings(action="ignore"):  # of old names, and of what a network could do otherwise
+        network = timm.create_model(name, num_classes=0, **options)
+    if name.startswith(("vgg", "repvgg")) and hasattr(network, "pre_logits"):
+        network.pre_logits = nn.Identity()  # its 4096 units belong to the classifier
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.1  # the package's 0.01 is for runs of 300,000 steps, not of a few hundred
-        elif isinstance(module, nn.ReLU6):
-            module.inplace = True
-        elif isinstance(module, nn.Conv2d) and isinstance(module.static_padding, nn.ZeroPad2d):
-            left, right, top, bottom = module.static_padding.padding
-            if left == right == top == bottom:  # the convolution itself pads for free; the same numbers come out
-                module.padding, module.static_padding = (left, top), nn.Identity()
+            module.momentum = 0.1  # the 0.01 of some is for runs of 300,000 steps, not of a few hundred
     return network
 
 
-def _without(name: str, builder: Callable[..., nn.Module]) -> Callable[[int], nn.Module]:
-    """A torchvision network whose classifier called ``name`` is taken off."""
-
-    def build(image_size: int) -> nn.Module:
-        network = builder(weights=None)
-        parent, _, leaf = name.rpartition(".")
-        setattr(network.get_submodule(parent), leaf, nn.Identity())
-        return network
-
-    return build
+def _run(network: Any, images: Tensor, indices: tuple[int, ...]) -> tuple[list[Tensor], Tensor]:
+    last, maps = network.forward_intermediates(images, indices=list(indices), norm=len(indices) == 1)  # norm: of a ViT
+    features = network.forward_head(last, pre_logits=True)
+    return maps, F.adaptive_avg_pool2d(features, 1).flatten(1) if features.ndim == 4 else features
 
 
-def _children(network: nn.Module) -> list[nn.Module]:
-    return [child for child in network.children() if any(True for _ in child.parameters())]
+@functools.lru_cache(maxsize=32)
+def _plan(arch: str, image_size: int) -> _Plan:
+    """Build a network without memory for its weights, send a picture through, and look at what comes out."""
+    check_arch(arch)
+    _check_side(image_size)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return _try_plan(arch, image_size)
+    except Exception as error:  # of the network's own code: whatever it is, the network cannot be used
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ArchError(f"{arch} cannot be used at {image_size} px: {reason}") from error
 
 
-def _features(network: nn.Module) -> list[nn.Module]:
-    return list(network.get_submodule("features").children())
-
-
-def _lite_stages(network: nn.Module) -> list[nn.Module]:
-    stem = nn.ModuleList([network.get_submodule("_conv_stem"), network.get_submodule("_bn0")])
-    head = nn.ModuleList([network.get_submodule("_conv_head"), network.get_submodule("_bn1")])
-    return [stem, *network.get_submodule("_blocks").children(), head]
-
-
-def _vit_stages(network: nn.Module) -> list[nn.Module]:
-    return [network.get_submodule("conv_proj"), *network.get_submodule("encoder.layers").children()]
-
-
-def _run_features(*taken: int) -> Callable[[nn.Module, Tensor], tuple[list[Tensor], Tensor]]:
-    """Run a torchvision network of ``features`` and ``classifier``; the maps are what the ``taken`` stages return."""
-
-    def run(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        maps, x = [], images
-        for number, stage in enumerate(network.get_submodule("features").children()):
-            x = stage(x)
-            if number in taken:
-                maps.append(x)
-        return maps, network.get_submodule("classifier")(F.adaptive_avg_pool2d(x, 1)).flatten(1)
-
-    return run
-
-
-def _run_resnet(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
-    x, outputs = images, []
-    for name, stage in network.named_children():
-        if name == "avgpool":
-            break
-        x = stage(x)
-        outputs.append(x)
-    return outputs[-2:], F.adaptive_avg_pool2d(x, 1).flatten(1)
-
-
-def _run_lite(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
-    part = network.get_submodule
-    x, last_of_size = part("_swish")(part("_bn0")(part("_conv_stem")(images))), {}
-    for block in part("_blocks").children():
-        x = block(x)
-        last_of_size[x.shape[2:]] = x
-    features = part("_swish")(part("_bn1")(part("_conv_head")(x)))
-    return list(last_of_size.values())[-2:], F.adaptive_avg_pool2d(features, 1).flatten(1)
-
-
-def _run_vit(network: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
-    assert isinstance(network, zoo.VisionTransformer)
-    patches = network._process_input(images)  # (N, side * side, 768)
-    tokens = network.encoder(torch.cat([network.class_token.expand(len(images), -1, -1), patches], dim=1))
-    side = math.isqrt(patches.shape[1])
-    return [tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side))], tokens[:, 0]
-
-
-def _lite(number: int, n_channels: tuple[int, int], last_block: int) -> Backbone:
-    build = functools.partial(_efficientnet_lite, number=number)
-    return Backbone(
-        build, _run_lite, n_channels, 1280, _lite_stages, None, f"_blocks.{last_block}", LITE_MEAN, LITE_STD
+def _try_plan(arch: str, image_size: int) -> _Plan:
+    with torch.device("meta"):
+        options = dict(PRESETS[arch].options) if arch in PRESETS else {}
+        network: Any = create_network(arch, options)
+        constructors = [base.__init__ for base in type(network).__mro__]  # type: ignore[misc]
+        accepted = {name for constructor in constructors for name in inspect.signature(constructor).parameters}
+        if "img_size" in accepted:
+            size = {"img_size": image_size, "dynamic_img_size": True, "dynamic_img_pad": True, "strict_img_size": False}
+            options |= {name: value for name, value in size.items() if name in accepted}
+            network = create_network(arch, options)
+    network.eval()
+    indices = (PRESETS[arch].indices if arch in PRESETS else None) or _coarsest(network.feature_info)
+    with torch.no_grad(), _Watch(network) as seen:
+        maps, features = _run(network, torch.empty(1, 3, image_size, image_size, device="meta"), indices)
+    if not all(fmap.ndim == 4 and fmap.shape[2] == fmap.shape[3] for fmap in maps) or features.ndim != 2:
+        raise ValueError("it gives no maps of the picture")
+    explained = _explained(network, indices, maps[-1].shape, seen.shapes)
+    shape, (_, n_channels, side, _) = seen.shapes[explained], maps[-1].shape
+    return _Plan(
+        options,
+        indices,
+        tuple(fmap.shape[1] for fmap in maps),
+        features.shape[1],
+        seen.fan_in() >= DENSE_FAN_IN,
+        explained,
+        shape[1] - side**2 if len(shape) == 3 else 0,
+        len(shape) == 4 and shape[1:] != (n_channels, side, side),
+        seen.fusible(maps),
     )
 
 
-BACKBONES: dict[str, Backbone] = {
-    "vgg19": Backbone(
-        _vgg19, _run_features(35), (512,), 512, _features, zoo.VGG19_Weights.IMAGENET1K_V1, "features.35"
-    ),
-    "efficientnet_lite0": _lite(0, (112, 320), 15),
-    "efficientnet_lite1": _lite(1, (112, 320), 20),
-    "efficientnet_lite2": _lite(2, (120, 352), 20),
-    "mobilenet_v2": Backbone(
-        _without("classifier", zoo.mobilenet_v2),
-        _run_features(13, 17),
-        (96, 320),
-        1280,
-        _features,
-        zoo.MobileNet_V2_Weights.IMAGENET1K_V1,
-        "features.17",
-    ),
-    "resnet18": Backbone(
-        _without("fc", zoo.resnet18),
-        _run_resnet,
-        (256, 512),
-        512,
-        _children,
-        zoo.ResNet18_Weights.IMAGENET1K_V1,
-        "layer4",
-    ),
-    "resnet50": Backbone(
-        _without("fc", zoo.resnet50),
-        _run_resnet,
-        (1024, 2048),
-        2048,
-        _children,
-        zoo.ResNet50_Weights.IMAGENET1K_V2,
-        "layer4",
-    ),
-    "efficientnet_b0": Backbone(
-        _without("classifier", zoo.efficientnet_b0),
-        _run_features(5, 7),
-        (112, 320),
-        1280,
-        _features,
-        zoo.EfficientNet_B0_Weights.IMAGENET1K_V1,
-        "features.7",
-    ),
-    "convnext_tiny": Backbone(
-        _without("classifier.2", zoo.convnext_tiny),
-        _run_features(5, 7),
-        (384, 768),
-        768,
-        _features,
-        zoo.ConvNeXt_Tiny_Weights.IMAGENET1K_V1,
-        "features.7",
-    ),
-    "vit_b_16": Backbone(
-        _vit_b_16,
-        _run_vit,
-        (768,),
-        768,
-        _vit_stages,
-        zoo.ViT_B_16_Weights.IMAGENET1K_V1,
-        "encoder.layers.encoder_layer_11.ln_1",
-    ),
-}
+def _coarsest(feature_info: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    """The last map of each of the two coarsest scales, of up to 32 x 32 pixels a cell; of a ViT, that of its tokens."""
+    last = {info["reduction"]: index for index, info in enumerate(feature_info)}
+    fine = sorted(index for reduction, index in last.items() if reduction <= 32)
+    return tuple(fine[-2:]) or (len(feature_info) - 1,)
+
+
+def _explained(network: Any, indices: tuple[int, ...], last: torch.Size, shapes: Mapping[str, torch.Size]) -> str:
+    """Name of the module that heat maps are drawn from: the one behind the last map, as timm says, or one like it."""
+    (_, n_channels, side, _), blocks = last, getattr(network, "blocks", None)
+    if len(indices) == 1 and isinstance(blocks, nn.Sequential) and hasattr(blocks[-1], "norm1"):
+        return f"blocks.{len(blocks) - 1}.norm1"  # of a ViT: where the class token has yet to ask the others
+    known = {(n_channels, side, side), (side, side, n_channels)}
+    fitting = [name for name, shape in shapes.items() if tuple(shape[1:]) in known or _are_tokens(shape, last)]
+    named = network.feature_info[indices[-1]]["module"]
+    if not fitting:
+        raise ValueError("no part of it gives a map that a heat map could be drawn from")
+    return named if named in fitting else fitting[-1]
+
+
+def _are_tokens(shape: torch.Size, last: torch.Size) -> bool:
+    return len(shape) == 3 and shape[2] == last[1] and last[2] ** 2 <= shape[1] < last[2] ** 2 + 16
+
+
+class _Watch(TorchDispatchMode):
+    """Notes, within a ``with`` block, what the modules of a network give out and which operations read that."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.numbers, self.products = network, 0, 0
+        self.shapes: dict[str, torch.Size] = {}  # of outputs, by the module's name, in order
+        self.calls: Counter[str] = Counter()
+        self.writers: dict[int, str] = {}  # the convolution that wrote a tensor, by its id
+        self.readers: dict[int, str] = {}  # the batch norm that read it
+        self.reads: Counter[int] = Counter()
+        self.alive: list[Any] = []  # or an id would be given to another tensor
+
+    def __enter__(self) -> "_Watch":
+        self.handles = [
+            module.register_forward_hook(functools.partial(self._note, name))
+            for name, module in self.network.named_modules()
+        ]
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)
+        for handle in self.handles:
+            handle.remove()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        inputs, result = tree_leaves((args, kwargs)), func(*args, **(kwargs or {}))
+        self.reads.update(id(value) for value in inputs if isinstance(value, Tensor))
+        self.alive += [inputs, result]
+        return result
+
+    def _note(self, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        self.calls[name] += 1
+        if not isinstance(output, Tensor):
+            return
+        self.shapes.pop(name, None)
+        self.shapes[name] = output.shape
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            self.numbers += output.numel()
+            self.products += output.numel() * module.weight[0].numel()
+        if type(module) in (nn.Conv2d, Conv2dSame):
+            self.writers[id(output)] = name
+        elif type(module) in (nn.BatchNorm2d, BatchNormAct2d):
+            self.readers[id(inputs[0])] = name
+
+    def fan_in(self) -> float:
+        """Multiply-adds for each number that a layer gives out."""
+        return self.products / max(self.numbers, 1)
+
+    def fusible(self, maps: list[Tensor]) -> tuple[tuple[str, str], ...]:
+        """Names of each convolution whose output a batch norm alone reads, and of that batch norm."""
+        alone = self.writers.keys() & self.readers.keys() - {id(fmap) for fmap in maps}
+        pairs = [(conv, self.readers[tensor]) for tensor, conv in self.writers.items() if tensor in alone]
+        reads = {conv: self.reads[tensor] for tensor, conv in self.writers.items()}
+        return tuple(pair for pair in pairs if reads[pair[0]] == self.calls[pair[0]] == self.calls[pair[1]] == 1)

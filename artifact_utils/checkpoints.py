@@ -1,7 +1,6 @@
 """Checkpoints: the weights of a model in one safetensors file, with all that is needed to use them on pictures."""
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,15 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from artifact_utils.backbones import BACKBONES
+from artifact_utils.backbones import ArchError, check_arch, normalisation
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files import write_bytes
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.models import ArtifactClassifier
+from artifact_utils.weights import rename
+
+TEMPERATURES = 1e-3, 1e3
+"""The range that a temperature may lie in."""
 
 
 class CheckpointError(ArtifactUtilsError):
@@ -36,17 +39,17 @@ class ModelInfo:
     temperature: float = 1.0
     """The probability is ``sigmoid(logit / temperature)``; the threshold is one of these probabilities."""
     calibrated: bool = False
-    """Whether the temperature was fitted on a validation set."""
+    """Whether the temperature was fitted, on the validation people."""
     class_names: tuple[str, ...] = CLASS_NAMES
     metrics: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def mean(self) -> tuple[float, float, float]:
-        return BACKBONES[self.arch].mean
+    def mean(self) -> tuple[float, ...]:
+        return normalisation(self.arch)[0]
 
     @property
-    def std(self) -> tuple[float, float, float]:
-        return BACKBONES[self.arch].std
+    def std(self) -> tuple[float, ...]:
+        return normalisation(self.arch)[1]
 
 
 def save_checkpoint(path: Path, model: ArtifactClassifier, info: ModelInfo, *, half: bool = False) -> None:
@@ -82,37 +85,82 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("artifact_utils")
+            shapes = {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in file.keys()}  # noqa: SIM118 (no mapping)
+        info = _parse_info(path, text)
+        with torch.device("meta"):
+            _fit(path, _empty_model(path, info), shapes)  # whatever the header says, no memory is taken yet
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a safetensors file ({error}): train again or copy it anew") from error
-    info = _parse_info(path, text)
-    try:
-        model = ArtifactClassifier(
-            info.arch, info.image_size, also_at=info.also_at, locates=info.locates, pooled=info.pooled
-        )
-        model.load_state_dict(state)
-    except (RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not hold a whole {info.arch} at {info.image_size} px: {error}") from error
     if not all(torch.isfinite(tensor).all() for tensor in state.values() if tensor.is_floating_point()):
         raise CheckpointError(f"{path} holds weights that are not finite: train again or copy it anew")
+    model = _empty_model(path, info)
+    model.load_state_dict(_fit(path, model, state))
     return model.to(device).eval(), info
+
+
+def _empty_model(path: Path, info: ModelInfo) -> ArtifactClassifier:
+    try:
+        return ArtifactClassifier(
+            info.arch, info.image_size, also_at=info.also_at, locates=info.locates, pooled=info.pooled
+        )
+    except (ArchError, ValueError) as error:
+        raise CheckpointError(f"{path} does not hold a model that can be built: {error}") from error
+
+
+def _fit(path: Path, model: ArtifactClassifier, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state under the names of today, and the model with position embeddings as the state has them.
+
+    Raises:
+        CheckpointError: names or shapes are not those of the model.
+    """
+    prefix = "backbone."
+    inside = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    if inside and not any(name.startswith("network.") for name in inside):  # from before timm ran the backbones
+        renamed = rename(model.arch, model.backbone.network, inside)
+        inside = {f"network.{name}": tensor for name, tensor in renamed.items()}
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
+        state |= {prefix + name: tensor for name, tensor in inside.items()}
+    positions = inside.get("network.pos_embed")
+    if positions is not None and positions.ndim == 3:
+        model.backbone.resize_positions(positions.shape[1])
+    own = model.state_dict()
+    wrong = sorted(own.keys() ^ state.keys())
+    wrong += [name for name in own if name in state and own[name].shape != state[name].shape]
+    if wrong:
+        raise CheckpointError(
+            f"{path} does not hold a whole {model.arch} at {model.image_size} px: "
+            f"{wrong[0]} and {len(wrong) - 1} more entries are missing, unknown or of another shape"
+        )
+    return state
 
 
 def _parse_info(path: Path, text: str | None) -> ModelInfo:
     try:
         fields = json.loads(text or "")
         lists = {"class_names": tuple(fields["class_names"]), "also_at": tuple(fields.get("also_at", ()))}
-        info = ModelInfo(**({"calibrated": True} | fields | lists))  # earlier versions stored no others
-        known = info.arch in BACKBONES and info.class_names == CLASS_NAMES
+        info = ModelInfo(**({"calibrated": True} | fields | lists))
         sides = (info.image_size, *info.also_at)
-        sizes = len(sides) <= 8 and all(isinstance(side, int) and 32 <= side <= 1024 for side in sides)
-        parts = isinstance(info.locates, bool) and isinstance(info.pooled, bool) and isinstance(info.calibrated, bool)
-        numbers = math.isfinite(info.threshold) and math.isfinite(info.temperature) and info.temperature > 0
-        if not (known and sizes and parts and numbers and isinstance(info.metrics, dict)):
-            raise ValueError(
-                f"arch={info.arch!r}, image_size={info.image_size!r}, also_at={info.also_at!r}, "
-                f"threshold={info.threshold!r}, temperature={info.temperature!r}"
-            )
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        good = {
+            "arch": isinstance(info.arch, str),
+            "class_names": info.class_names == CLASS_NAMES,
+            "image_size": type(info.image_size) is int,
+            "also_at": len(sides) <= 8 and all(type(side) is int and 32 <= side <= 1024 for side in sides),
+            "locates": isinstance(info.locates, bool),
+            "pooled": isinstance(info.pooled, bool),
+            "calibrated": isinstance(info.calibrated, bool),
+            "threshold": _lies_in(info.threshold, 0.0, 1.0),
+            "temperature": _lies_in(info.temperature, *TEMPERATURES),
+            "metrics": isinstance(info.metrics, dict),
+        }
+        wrong = [f"{name}={str(getattr(info, name))[:60]}" for name, is_good in good.items() if not is_good]
+        if wrong:
+            raise ValueError(", ".join(wrong))
+        check_arch(info.arch)
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, ArchError) as error:
         raise CheckpointError(f"{path} was not written by this project, or its header is damaged: {error}") from error
     return info
+
+
+def _lies_in(number: object, low: float, high: float) -> bool:
+    return type(number) in (int, float) and low <= number <= high  # type: ignore[operator]

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import torch
 
-from artifact_utils.backbones import BACKBONES
+from artifact_utils.backbones import check_arch
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.metrics.thresholds import ThresholdError, ThresholdRule
 from artifact_utils.optimisation import Optimizer, Schedule
 from artifact_utils.transforms import Augment
-from artifact_utils.weights import Weights, WeightsError, pretrained_state
+from artifact_utils.weights import Weights, missing_weights
 
 Arch = Literal[
     "auto",
@@ -186,8 +186,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
     """
     device = resolve_device(config.device)
     arch = resolve_arch(device, config.weights) if config.arch == "auto" else config.arch
-    if arch not in BACKBONES:
-        raise ConfigError(f"unknown architecture {arch!r}: choose auto or one of {', '.join(BACKBONES)}")
+    check_arch(arch)
     cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of this process
     workers = min(max(cores - 1, 0), 16) if config.workers is None else config.workers
     preset = {name: value for name, value in PRESETS[arch].items() if getattr(config, name) is None}
@@ -296,10 +295,9 @@ def resolve_arch(device: str, weights: Weights) -> Arch:
         print(f"--arch auto: EfficientNet-Lite0, since VGG-19 takes hours to train on {device}")
         return "efficientnet_lite0"
     if weights == "imagenet":
-        try:
-            pretrained_state("vgg19")
-        except WeightsError as error:
-            print(f"--arch auto: EfficientNet-Lite0, since VGG-19 has no weights here: {error}")
+        reason = missing_weights("vgg19")
+        if reason is not None:
+            print(f"--arch auto: EfficientNet-Lite0, since VGG-19 has no weights here: {reason}")
             return "efficientnet_lite0"
     print(f"--arch auto: VGG-19, since there is a GPU{' and its ImageNet weights' if weights == 'imagenet' else ''}")
     return "vgg19"

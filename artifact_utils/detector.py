@@ -160,12 +160,17 @@ class Detector:
         """Raw logits (N,) of uint8 pictures (N, 3, S, S), and of the places in them (N, h, w) if it says where.
 
         Both float32, on the device of the model.
+
+        Raises:
+            CheckpointError: the weights are such that a logit is not finite.
         """
         device = next(self.model.parameters()).device
         images = self.transform(squares.to(device)).contiguous(memory_format=torch.channels_last)
         dtype = amp_dtype(device)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             logits, places = self.model.locate(images)
+        if not torch.isfinite(logits).all():
+            raise CheckpointError(f"this {self.info.arch} answers with numbers that are not finite: train it again")
         return logits.float(), None if places is None else places.float()
 
 

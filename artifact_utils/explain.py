@@ -4,7 +4,7 @@ A model with a locator was taught where artifacts are and says so itself (``Dete
 tell (the ``grad-cam`` package).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from artifact_utils.backbones import BACKBONES
 from artifact_utils.detector import Detector, unsquare
 from artifact_utils.images import load_image
 from artifact_utils.models import ArtifactClassifier
@@ -81,8 +80,7 @@ def class_activation_maps(
     import pytorch_grad_cam  # takes a second, and a model with a locator does without
 
     draw_cam = getattr(pytorch_grad_cam, _CAMS[method])
-    layer = model.backbone.get_submodule(BACKBONES[model.arch].explained)
-    reshape = _tokens_to_map if model.arch == "vit_b_16" else None
+    layer, reshape = model.backbone.explained, model.backbone.to_map
     was_training = model.training
     with _as_explained(model), draw_cam(model, [layer], reshape_transform=reshape) as cam:
         inputs = images.detach().clone().requires_grad_(True)
@@ -93,12 +91,6 @@ def class_activation_maps(
 
 def _artifact(logit: Tensor) -> Tensor:
     return logit
-
-
-def _tokens_to_map(tokens: Tensor) -> Tensor:
-    """(N, 1 + h * w, C) of a ViT, class token first -> (N, C, h, w)."""
-    side = int((tokens.shape[1] - 1) ** 0.5)
-    return tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side))
 
 
 @contextmanager
@@ -127,36 +119,18 @@ def feature_maps(
         stages: how many, spread evenly over the backbone, the last one included.
 
     Returns:
-        By name ("stage 3 of 18"), float32 (C, h, w), the most active channel first.
+        By name ("stage 3 of 5"), float32 (C, h, w), the most active channel first.
 
     Raises:
         ImageError: it is not a whole picture.
     """
-    parts = BACKBONES[detector.model.arch].stages(detector.model.backbone)
-    numbers = np.unique(np.linspace(0, len(parts) - 1, stages).round().astype(int))
-    outputs: dict[int, Tensor] = {}
-
-    def keep(number: int) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            outputs[number] = output.detach().float().cpu()
-
-        return hook
-
-    layers = {number: _called(parts[number]) for number in numbers}
-    handles = [layer.register_forward_hook(keep(number)) for number, layer in layers.items()]
-    try:
-        detector.probabilities(to_square(load_image(source), detector.info.image_size).unsqueeze(0))
-    finally:
-        for handle in handles:
-            handle.remove()
+    square = to_square(load_image(source), detector.info.image_size).unsqueeze(0)
+    device = next(detector.model.parameters()).device
+    with torch.inference_mode():
+        outputs = detector.model.backbone.all_maps(detector.transform(square.to(device)))
     maps = {}
-    for number, output in sorted(outputs.items()):
-        fmap = (_tokens_to_map(output) if output.ndim == 3 else output)[0].numpy()
+    for number in np.unique(np.linspace(0, len(outputs) - 1, stages).round().astype(int)):
+        fmap = outputs[number][0].float().cpu().numpy()
         order = np.argsort(-np.abs(fmap).mean(axis=(1, 2)), kind="stable")
-        maps[f"stage {number + 1} of {len(parts)}"] = fmap[order]
+        maps[f"stage {number + 1} of {len(outputs)}"] = fmap[order]
     return maps
-
-
-def _called(stage: nn.Module) -> nn.Module:
-    """The module that is run: a stage may be a list that only holds its modules together."""
-    return list(stage.children())[-1] if isinstance(stage, nn.ModuleList) else stage

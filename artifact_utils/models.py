@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torchvision.models.vision_transformer import interpolate_embeddings
 
-from artifact_utils.backbones import BACKBONES
-from artifact_utils.weights import Weights, WeightsError, pretrained_state
-from artifact_utils.winograd import use_winograd
+from artifact_utils.backbones import Backbone, check_sizes
+from artifact_utils.weights import Weights, load_imagenet
 
 
 class Locator(nn.Module):
@@ -53,7 +51,7 @@ class ArtifactClassifier(nn.Module):
     """A backbone, a head on its averaged features, and a locator that says where; their logits add up.
 
     Args:
-        arch: a name in ``BACKBONES``.
+        arch: a preset of ``artifact_utils.backbones``, or any network of timm.
         image_size: side of the square input in pixels.
         locates: whether it has a locator.
         also_at: sides of smaller or larger copies of the picture that are looked at, too, in use but not in training;
@@ -62,7 +60,8 @@ class ArtifactClassifier(nn.Module):
             rather than what they are.
 
     Raises:
-        ValueError: neither a locator nor a head, or other sizes for ViT-B/16, which reads one only.
+        ArchError: there is no such network, or it cannot be used at these sizes.
+        ValueError: neither a locator nor a head.
     """
 
     def __init__(
@@ -75,18 +74,16 @@ class ArtifactClassifier(nn.Module):
         pooled: bool = True,
     ) -> None:
         super().__init__()
-        if also_at and arch == "vit_b_16":
-            raise ValueError(f"vit_b_16 reads pictures of one size only, {image_size} here")
         if not locates and not pooled:
             raise ValueError("a model without a locator needs the head on the averaged features")
-        backbone = BACKBONES[arch]
+        check_sizes(arch, image_size, also_at)
         self.arch, self.image_size, self.also_at = arch, image_size, also_at
-        self.backbone = backbone.build(image_size)
-        use_winograd(self.backbone)
+        self.backbone = Backbone(arch, image_size)
         self.head: nn.Module | None = None
         if pooled:
-            self.head = vgg_head(backbone.n_features) if arch == "vgg19" else linear_head(backbone.n_features)
-        self.locator = Locator(backbone.n_channels) if locates else None
+            build_head = vgg_head if arch == "vgg19" else linear_head
+            self.head = build_head(self.backbone.n_features)
+        self.locator = Locator(self.backbone.n_channels) if locates else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw logits (N,) of pictures (N, 3, H, W)."""
@@ -110,7 +107,7 @@ class ArtifactClassifier(nn.Module):
 
     def _look(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """``locate`` at the size that the pictures have."""
-        maps, features = BACKBONES[self.arch].run(self.backbone, images)
+        maps, features = self.backbone(images)
         logits = images.new_zeros(len(images)) if self.head is None else self.head(features).squeeze(1)
         if self.locator is None:
             return logits, None
@@ -118,15 +115,16 @@ class ArtifactClassifier(nn.Module):
         return logits + self.locator.judge(places), places
 
     def freeze(self, share: float) -> None:
-        """Keep the first ``share`` of the backbone's stages as they are, from 0 (train all) to 1 (the head alone).
+        """Freeze the first ``share`` of the backbone's layer groups, from 0 (train all) to 1 (the head alone).
 
         What is near the input sees edges and colours, which ImageNet has taught well; there the maps are largest too,
         so leaving it alone saves most of the time.
         """
-        stages = BACKBONES[self.arch].stages(self.backbone)
-        self.backbone.requires_grad_(share == 0.0)
-        for stage in stages[round(share * len(stages)) :]:
-            stage.requires_grad_(True)
+        groups = self.backbone.layer_groups()
+        first = round(share * len(groups))
+        for number, group in enumerate(groups):
+            for parameter in group:
+                parameter.requires_grad_(number >= first)
         for parameter in self._unheard():
             parameter.requires_grad_(False)
 
@@ -135,8 +133,8 @@ class ArtifactClassifier(nn.Module):
         parameters = [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
         if self.head is not None or not parameters:
             return []
-        size, was_training = self.image_size if self.arch == "vit_b_16" else 64, self.training
-        maps, _ = BACKBONES[self.arch].run(self.eval().backbone, parameters[0].new_zeros(1, 3, size, size))
+        size, was_training = self.image_size, self.training
+        maps, _ = self.eval().backbone(parameters[0].new_zeros(1, 3, size, size))
         self.train(was_training)
         found = torch.autograd.grad(torch.stack([fmap.sum() for fmap in maps]).sum(), parameters, allow_unused=True)
         return [parameter for parameter, gradient in zip(parameters, found, strict=True) if gradient is None]
@@ -152,22 +150,21 @@ class ArtifactClassifier(nn.Module):
 
 
 def fuse_batch_norm(model: ArtifactClassifier) -> None:
-    """Fold EfficientNet-Lite0's batch norms into the convolutions before them, in place, for use only.
+    """Fold the batch norms of the backbone into the convolutions before them, in place, for use only.
 
-    Same answers, less memory to go through; the model can no longer be trained. Other architectures stay as they are.
+    Same answers, less memory to go through; the model can no longer be trained.
     """
-    pairs = (("_conv_stem", "_bn0"), ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
-    for module in list(model.backbone.modules()):
-        children = dict(module.named_children())
-        for conv_name, norm_name in (*pairs, ("_conv_head", "_bn1")):
-            conv, norm = children.get(conv_name), children.get(norm_name)
-            if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
-                continue
-            assert norm.running_mean is not None and norm.running_var is not None
-            conv.weight, conv.bias = fuse_conv_bn_weights(
-                conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-            )
-            setattr(module, norm_name, nn.Identity())
+    network = model.backbone.network
+    for conv_name, norm_name in model.backbone.fusible_batch_norms:
+        conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
+        if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or norm.running_var is None:
+            continue  # fused before
+        assert isinstance(conv, nn.Conv2d)
+        conv.weight, conv.bias = fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+        parent, _, leaf = norm_name.rpartition(".")
+        setattr(network.get_submodule(parent), leaf, getattr(norm, "act", nn.Identity()))
 
 
 def linear_head(n_features: int, dropout: float = 0.2) -> nn.Sequential:
@@ -192,37 +189,23 @@ def build_model(
     locates: bool = False,
     pooled: bool = True,
 ) -> ArtifactClassifier:
-    """Build a model of the registry, its head always freshly initialised from torch's global generator.
+    """Build a model, its head always freshly initialised from torch's global generator.
 
     Args:
-        arch: a name in ``BACKBONES``.
+        arch: a preset of ``artifact_utils.backbones``, or any network of timm.
         weights: "imagenet" for pretrained weights (an error where they cannot be had), "none" for a random start.
         image_size: side of the square input in pixels.
         also_at: other sides at which it looks at a picture again in use.
         locates, pooled: whether it says where the artifact is, and whether it looks at the average as well.
 
     Raises:
-        ValueError: an unknown architecture or weights, or an image size that the architecture cannot take.
+        ArchError: there is no such network, or it cannot be used at these sizes.
+        ValueError: unknown weights.
         WeightsError: the pretrained weights cannot be had or are damaged; the message says what to do.
     """
-    if arch not in BACKBONES:
-        raise ValueError(f"unknown architecture {arch!r}: choose one of {', '.join(BACKBONES)}")
     if weights not in ("imagenet", "none"):
         raise ValueError(f"unknown weights {weights!r}: choose imagenet or none")
-    if not 32 <= image_size <= 1024:
-        raise ValueError(f"image size {image_size} is out of range: choose 32 to 1024 pixels")
-    state = pretrained_state(arch) if weights == "imagenet" else None
     model = ArtifactClassifier(arch, image_size, also_at=also_at, locates=locates, pooled=pooled)
-    if state is not None:
-        _load_backbone(model, state)
+    if weights == "imagenet":
+        load_imagenet(model.backbone)
     return model
-
-
-def _load_backbone(model: ArtifactClassifier, state: dict[str, Tensor]) -> None:
-    if model.arch == "vit_b_16":
-        state = dict(interpolate_embeddings(model.image_size, 16, state))  # type: ignore[arg-type]
-    own = model.backbone.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    if missing:
-        raise WeightsError(f"the weights for {model.arch} lack {missing[0]} and {len(missing) - 1} more entries")
-    model.backbone.load_state_dict({name: state[name] for name in own if name in state}, strict=False)

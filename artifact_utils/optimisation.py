@@ -10,7 +10,6 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from artifact_utils.backbones import BACKBONES
 from artifact_utils.models import ArtifactClassifier
 
 Optimizer = Literal["adamw", "adam", "sgd"]
@@ -32,8 +31,7 @@ def build_optimizer(
         name: adamw; adam, with the weight decay in the gradient; or sgd, with Nesterov's momentum of 0.9.
         lr: of the head and the locator, and without layer decay of everything.
         weight_decay: decoupled in AdamW.
-        layer_decay: rate of a stage of the backbone as a share of that of the next; of what belongs to no stage (class
-            token, position embedding), that of the stage before the first.
+        layer_decay: rate of a layer group of the backbone as a share of that of the next.
     """
     device = next(model.parameters()).device
     groups: dict[float, list[nn.Parameter]] = {}
@@ -49,10 +47,8 @@ def build_optimizer(
 
 def rate_scales(model: ArtifactClassifier, layer_decay: float) -> list[tuple[nn.Parameter, float]]:
     """Each parameter with its share of the learning rate, in the model's order."""
-    stages = BACKBONES[model.arch].stages(model.backbone)
-    depth = {id(p): len(stages) - i for i, stage in enumerate(stages) for p in stage.parameters()}
-    outside = {id(p): len(stages) + 1 for p in model.backbone.parameters() if id(p) not in depth}
-    depth |= outside
+    groups = model.backbone.layer_groups()
+    depth = {id(p): len(groups) - i for i, group in enumerate(groups) for p in group}
     return [(p, layer_decay ** depth.get(id(p), 0)) for p in model.parameters()]
 
 

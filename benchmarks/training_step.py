@@ -26,7 +26,6 @@ from artifact_utils.models import ArtifactClassifier, build_model
 from artifact_utils.optimisation import build_optimizer, keep_freed_memory
 from artifact_utils.training_step import TrainingStep
 from artifact_utils.transforms import build_transforms
-from artifact_utils.winograd import WinogradConv2d
 
 
 def new_model(arch: str, size: int, frozen: float, device: torch.device) -> ArtifactClassifier:
@@ -38,9 +37,6 @@ def new_model(arch: str, size: int, frozen: float, device: torch.device) -> Arti
 
 def plain_loop(arch: str, size: int, device: torch.device, batch: Sample) -> Callable[[], None]:
     model = new_model(arch, size, 0.0, device)
-    for module in model.modules():
-        if isinstance(module, WinogradConv2d):
-            module.__class__ = torch.nn.Conv2d
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, foreach=False)
     scale = build_transforms((0.5,) * 3, (0.5,) * 3)
 

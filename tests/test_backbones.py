@@ -1,20 +1,139 @@
 import pytest
 import torch
+from torchvision import models as zoo
 
-from artifact_utils.backbones import BACKBONES
-from artifact_utils.models import build_model
+from artifact_utils.backbones import PRESETS, ArchError, Backbone, check_arch, check_sizes, normalisation
+from artifact_utils.weights import rename
+
+TINY = ("test_vit", "test_convnext", "test_efficientnet", "test_resnet", "test_byobnet", "swin_tiny_patch4_window7_224")
+
+MAPS_OF_TORCHVISION = {
+    "vgg19": ["features.35"],
+    "mobilenet_v2": ["features.13", "features.17"],
+    "resnet18": ["layer3", "layer4"],
+    "resnet50": ["layer3", "layer4"],
+    "efficientnet_b0": ["features.5", "features.7"],
+    "convnext_tiny": ["features.5", "features.7"],
+    "vit_b_16": ["encoder.ln"],
+}
 
 
-@pytest.mark.parametrize("arch", BACKBONES)
-def test_running_a_backbone_part_by_part_gives_what_it_gives_in_one(arch):
-    model = build_model(arch, weights="none", image_size=64).eval()
-    images = torch.randn(2, 3, 64, 64)
+def features_of_torchvision(arch, network, images):
+    """Outputs of the modules above, and what the last layer of the classifier would read."""
+    maps, features = {}, []
+    for name in MAPS_OF_TORCHVISION[arch]:
+        network.get_submodule(name).register_forward_hook(lambda _, __, x, name=name: maps.update({name: x}))
+    if arch == "vgg19":
+        network.avgpool = torch.nn.AdaptiveAvgPool2d(1)
+        network.classifier = torch.nn.Identity()
+        return network(images), list(maps.values())
+    last = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
+    last.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    network(images)
+    found = list(maps.values())
+    if arch == "vit_b_16":
+        found = [found[0][:, 1:].transpose(1, 2).unflatten(2, (images.shape[2] // 16, images.shape[3] // 16))]
+    return features[0], found
+
+
+@pytest.mark.parametrize("arch", MAPS_OF_TORCHVISION)
+def test_with_torchvisions_weights_a_preset_gives_what_torchvisions_network_gives(arch):
+    torch.manual_seed(0)
+    side = 224 if arch == "vit_b_16" else 64
+    network = getattr(zoo, arch)(weights=None).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            torch.nn.init.uniform_(module.running_var, 1.0, 1.5)
+    backbone = Backbone(arch, side).eval()
+    state, own = rename(arch, backbone.network, network.state_dict()), backbone.network.state_dict()
+    backbone.network.load_state_dict({name: state[name] for name in own})
+    images = torch.randn(2, 3, side, side)
     with torch.inference_mode():
-        maps, features = BACKBONES[arch].run(model.backbone, images)
-        if arch == "efficientnet_lite0":  # its package flattens on its way to the classifier that was taken off
-            expected = model.backbone._avg_pooling(model.backbone.extract_features(images)).flatten(1)
-        else:
-            expected = model.backbone(images).flatten(1)
-    torch.testing.assert_close(features, expected)
-    assert tuple(fmap.shape[1] for fmap in maps) == BACKBONES[arch].n_channels
-    assert maps[0].shape[2:] == (4, 4)  # one cell for 16 x 16 pixels
+        maps, features = backbone(images)
+        expected_features, expected_maps = features_of_torchvision(arch, network, images)
+    assert tuple(fmap.shape[1] for fmap in maps) == backbone.n_channels
+    assert features.shape == (2, backbone.n_features)
+    for ours, theirs in zip([*maps, features], [*expected_maps, expected_features], strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("arch", PRESETS)
+def test_the_maps_of_a_preset_have_a_cell_for_16_pixels(arch):
+    maps, _ = Backbone(arch, 64).eval()(torch.zeros(1, 3, 64, 64))
+    assert [fmap.shape[2:] for fmap in maps] == [(4, 4), (2, 2)][: len(maps)]
+
+
+@pytest.mark.parametrize("arch", TINY)
+def test_any_network_of_timm_gives_maps_features_and_something_to_draw_heat_maps_from(arch):
+    backbone, images, outputs = Backbone(arch, 64).eval(), torch.randn(2, 3, 64, 64), []
+    handle = backbone.explained.register_forward_hook(lambda _, __, output: outputs.append(output))
+    maps, features = backbone(images)
+    handle.remove()
+    assert tuple(fmap.shape[1] for fmap in maps) == backbone.n_channels
+    assert features.shape == (2, backbone.n_features)
+    assert backbone.to_map(outputs[0]).shape == maps[-1].shape
+    features.sum().backward()
+    groups = backbone.layer_groups()
+    assert len(groups) >= 4
+    parameters = [parameter for group in groups for parameter in group]
+    assert {id(parameter) for parameter in parameters} == {id(parameter) for parameter in backbone.parameters()}
+    assert len(parameters) == len(list(backbone.parameters()))
+
+
+def test_the_layer_groups_of_a_preset_begin_with_the_stem_and_end_with_the_head():
+    backbone = Backbone("mobilenet_v2", 64)
+    groups = backbone.layer_groups()
+    assert len(groups) == 19
+    assert groups[0][0] is backbone.network.conv_stem.weight
+    assert groups[-1][0] is backbone.network.conv_head.weight
+
+
+def test_a_vit_takes_pictures_of_any_size():
+    backbone = Backbone("test_vit", 64).eval()
+    check_sizes("test_vit", 64, (32, 100, 128))
+    for side, cells in ((32, 2), (64, 4), (100, 7), (128, 8)):
+        maps, features = backbone(torch.randn(1, 3, side, side))
+        assert maps[0].shape[2:] == (cells, cells)
+        assert features.shape == (1, backbone.n_features)
+
+
+def test_what_takes_one_size_only_says_so():
+    with pytest.raises(ArchError, match="mixer_s32_224 built for pictures of 224 px does not take 192 px"):
+        check_sizes("mixer_s32_224", 224, (192,))
+
+
+@pytest.mark.parametrize(
+    ("arch", "message"),
+    [
+        ("resnet81", "unknown architecture 'resnet81': did you mean .*resnet18"),
+        ("vit_b16", "unknown architecture 'vit_b16': did you mean .*vit_b_16"),
+        ("hf-hub:someone/resnet18", "unknown architecture"),
+        ("", "unknown architecture ''"),
+        ("resnet18.nobody", "unknown weights 'nobody' of resnet18: choose one of .*resnet18.a1_in1k"),
+    ],
+)
+def test_unknown_names(arch, message):
+    with pytest.raises(ArchError, match=message):
+        check_arch(arch)
+
+
+@pytest.mark.parametrize("arch", [*PRESETS, "resnet18.a1_in1k", "convnext_tiny.fb_in22k", "vit_small_patch14_dinov2"])
+def test_known_names(arch):
+    check_arch(arch)
+    mean, std = normalisation(arch)
+    assert len(mean) == len(std) == 3
+
+
+@pytest.mark.parametrize("size", [8, 31, 1025])
+def test_sizes_out_of_range(size):
+    with pytest.raises(ArchError, match=f"image size {size} is out of range: choose 32 to 1024"):
+        Backbone("resnet18", size)
+
+
+def test_building_one_leaves_the_random_state_to_its_weights():
+    states = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        states.append(Backbone("test_resnet", 96).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

@@ -55,14 +55,14 @@ def test_what_16_bits_cannot_hold_keeps_32(checkpoint):
     path, model = checkpoint
     with torch.no_grad():
         model.head[1].weight[0, 0] = 1e6
-        model.backbone._bn0.running_var.fill_(1e9)
-        model.backbone._bn0.running_mean.fill_(1e-9)
+        model.backbone.network.bn1.running_var.fill_(1e9)
+        model.backbone.network.bn1.running_mean.fill_(1e-9)
     save_checkpoint(path, model, ModelInfo("efficientnet_lite0", 64, 0.4), half=True)
     stored, loaded = load_file(path), load_checkpoint(path)[0]
-    kept = ("head.1.weight", "backbone._bn0.running_var", "backbone._bn0.running_mean")
+    kept = ("head.1.weight", "backbone.network.bn1.running_var", "backbone.network.bn1.running_mean")
     assert all(torch.equal(stored[name], model.state_dict()[name]) for name in kept)
     assert all(torch.equal(loaded.state_dict()[name], model.state_dict()[name]) for name in kept)
-    assert stored["backbone._conv_stem.weight"].dtype == torch.float16
+    assert stored["backbone.network.conv_stem.weight"].dtype == torch.float16
 
 
 def test_a_checkpoint_from_before_there_were_temperatures_loads(checkpoint):

@@ -4,7 +4,7 @@ import torch
 from helpers import draw_portrait
 from PIL import Image
 
-from artifact_utils.backbones import BACKBONES
+from artifact_utils.backbones import PRESETS as BACKBONE_PRESETS
 from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.grounding import peak
@@ -18,7 +18,7 @@ def portrait(tmp_path):
     return tmp_path / "portrait.png"
 
 
-@pytest.mark.parametrize(("arch", "frozen"), [*((arch, 1.0) for arch in BACKBONES), ("resnet18", 0.0)])
+@pytest.mark.parametrize(("arch", "frozen"), [*((arch, 1.0) for arch in BACKBONE_PRESETS), ("resnet18", 0.0)])
 def test_every_backbone_frozen_or_not_is_explained_and_left_as_it_was(arch, frozen):
     torch.manual_seed(0)
     model = build_model(arch, weights="none", image_size=64).eval()
@@ -43,9 +43,19 @@ def corner_detector():
         def forward(self, x):
             return torch.nn.functional.avg_pool2d(x.clamp_min(0), 8).mean(1, keepdim=True).repeat(1, 512, 1, 1)
 
-    model.backbone = torch.nn.Sequential()
-    for name in ("layer3", "layer4"):
-        model.backbone.add_module(name, torch.nn.Identity() if name == "layer3" else Bright())
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer4 = Bright()
+
+        def forward_intermediates(self, x, **_):
+            x = self.layer4(x)
+            return x, [x, x]
+
+        def forward_head(self, x, **_):
+            return x.mean((2, 3))
+
+    model.backbone.network = Network()
     torch.nn.init.constant_(model.head[1].weight, 0.1)
     return model
 

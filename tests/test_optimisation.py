@@ -17,11 +17,11 @@ def test_rates_fall_from_stage_to_stage_towards_the_input(model):
     optimizer = build_optimizer(model, lr=1.0, weight_decay=0.0, layer_decay=0.5)
     rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert len(rate) == len(list(model.parameters()))
-    network = model.backbone
+    network = model.backbone.network
     assert rate[id(model.head[1].weight)] == rate[id(model.locator.gain)] == 1.0
-    assert rate[id(network._conv_head.weight)] == 0.5
-    assert rate[id(network._blocks[15]._project_conv.weight)] == 0.25
-    assert rate[id(network._conv_stem.weight)] == 0.5 ** (2 + len(network._blocks))
+    assert rate[id(network.conv_head.weight)] == 0.5
+    assert rate[id(network.blocks[6][0].conv_pwl.weight)] == 0.25
+    assert rate[id(network.conv_stem.weight)] == 0.5**18  # 16 blocks between
 
 
 def test_without_layer_decay_there_is_one_rate_and_nothing_frozen_in_it(model):
@@ -43,9 +43,9 @@ def test_the_average_follows_the_weights_and_starts_without_the_random_ones(mode
     for _ in range(40):
         average.update()
     assert torch.allclose(mean, torch.ones(()), atol=1e-5)
-    model.backbone._bn0.num_batches_tracked += 3
+    model.backbone.network.bn1.num_batches_tracked += 3
     average.update()
-    assert average.model.backbone._bn0.num_batches_tracked == model.backbone._bn0.num_batches_tracked
+    assert average.model.backbone.network.bn1.num_batches_tracked == model.backbone.network.bn1.num_batches_tracked
 
 
 def test_the_learning_rate_warms_up_and_decays():

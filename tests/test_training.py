@@ -16,7 +16,7 @@ from helpers import weights_of
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from artifact_utils.backbones import BACKBONES
+from artifact_utils.backbones import PRESETS as BACKBONE_PRESETS
 from artifact_utils.checkpoints import load_checkpoint
 from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
@@ -164,7 +164,7 @@ def test_a_run_that_cannot_start_leaves_nothing_behind(config):
 
 
 def test_presets_cover_every_backbone_and_fill_what_is_left_open():
-    assert set(PRESETS) == set(BACKBONES)
+    assert set(PRESETS) == set(BACKBONE_PRESETS)
     resolved = resolve(TrainConfig(arch="vgg19", device="cpu", batch_size=4))
     assert (resolved.batch_size, resolved.lr) == (4, PRESETS["vgg19"]["lr"])
 

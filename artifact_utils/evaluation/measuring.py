@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from artifact_utils import distributed
-from artifact_utils.backbones import BACKBONES
 from artifact_utils.cache import Squares
 from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.config import amp_dtype
@@ -75,7 +74,7 @@ def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tens
         worker_init_fn=loader.worker_init_fn,
         generator=loader.generator,
     )
-    normalize = build_transforms(BACKBONES[model.arch].mean, BACKBONES[model.arch].std)
+    normalize = build_transforms(model.backbone.mean, model.backbone.std)
     dtype = amp_dtype(device)
     logits, times_shown = torch.zeros(2, len(dataset), device=device)
     for places, batch in zip(batches, fixed, strict=True):
