@@ -121,7 +121,7 @@ def _claim(out: Path, parameters: dict[str, object]) -> None:
     """Make the folder and note its parameters; refuse one that holds anything else."""
     record = out / "demo_data.json"
     if record.is_file():
-        _compare(record, parameters)
+        _check_record(record, parameters)
     elif out.exists() and (not out.is_dir() or any(p.name != "README.md" for p in out.iterdir())):
         raise DemoDataError(f"{out} exists and is not a demo set: choose a new folder, or remove it")
     for split in SPLITS:
@@ -133,7 +133,7 @@ def _claim(out: Path, parameters: dict[str, object]) -> None:
         write_whole(record, (json.dumps(parameters, indent=2) + "\n").encode())
 
 
-def _compare(record: Path, parameters: dict[str, object]) -> None:
+def _check_record(record: Path, parameters: dict[str, object]) -> None:
     """Refuse a folder whose set was made with other parameters."""
     try:
         found = dict(json.loads(record.read_text(encoding="utf-8")))

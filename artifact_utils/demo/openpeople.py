@@ -53,6 +53,7 @@ _decoding = Lock()
 
 @lru_cache(maxsize=6)
 def load_asset(person: str, asset: str) -> np.ndarray:
+    """A sheet or photograph of OpenPeople, uint8 (H, W, 3) RGB; the last six are kept."""
     path = resources.files("openpeople").joinpath("data", "curated", person, "assets", f"{asset}.jpg")
     with resources.as_file(path) as file:
         return np.asarray(load_image(file))
@@ -92,7 +93,7 @@ def cut_portrait(base: Base, rng: np.random.Generator, size: int) -> tuple[np.nd
 
 
 def frame_portrait(base: Base, rng: np.random.Generator, size: int) -> tuple[np.ndarray, Face]:
-    """First step of ``cut_portrait``: the map (2, 3) from the base's box to the picture, and where the face comes."""
+    """The first step of ``cut_portrait``: the map (2, 3) from the base's box to the picture, and the face in it."""
     left, top, right, bottom = base.box
     face = base.face.moved(np.array([[1.0, 0, -left], [0, 1.0, -top]]))
     matrix, mirrored = _framing(face, (right - left, bottom - top), rng, size)

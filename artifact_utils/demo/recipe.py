@@ -15,6 +15,7 @@ RECIPE = 2
 """Number of the recipe; it goes up whenever the same parameters would give other pictures."""
 
 SPLITS = ("train", "test")
+"""Their positions are part of the seeds."""
 
 TEST_PEOPLE = ("P003", "P007")
 """Never in train: a fair woman with straight brown hair and a dark man with a crown of curls."""
@@ -73,7 +74,7 @@ class Task:
 
 
 def plan_split(split: str, n: int, artifact_fraction: float, seed: int) -> list[Task]:
-    """Which portrait and which artifact each picture of a split gets; both are drawn apart from each other."""
+    """Which portrait and which artifact each picture of a split gets; the two are drawn independently."""
     rng = np.random.default_rng([seed, SPLITS.index(split)])
     people = [p for p in sorted(bases()) if (p in TEST_PEOPLE) == (split == "test")]
     places = [base for person in people for base in bases()[person]]
@@ -87,7 +88,7 @@ def plan_split(split: str, n: int, artifact_fraction: float, seed: int) -> list[
 
 
 def _balanced_kinds(rng: np.random.Generator, n: int) -> list[str]:
-    """``n`` kinds of artifact, as many from each family and, within it, from each kind as can be."""
+    """``n`` kinds of artifact, families and the kinds within each as balanced as possible."""
     queues = {family: [kinds[int(i)] for i in rng.permutation(len(kinds))] for family, kinds in DEMO_FAMILIES.items()}
     families = [list(queues)[int(i)] for i in rng.permutation(len(queues))]
     chosen = []

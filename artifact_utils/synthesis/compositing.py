@@ -36,7 +36,7 @@ def blur(array: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def over(image: np.ndarray, layer: np.ndarray | Sequence[float], alpha: np.ndarray) -> np.ndarray:
-    """``layer`` (a picture or one colour) on ``image`` with ``alpha``."""
+    """Blend ``layer``, a picture or one colour (3,), over ``image`` with ``alpha``."""
     box = extent(alpha)
     layer = np.asarray(layer, np.float32)
     blended = image.astype(np.result_type(image, alpha, layer))
@@ -115,7 +115,7 @@ def copy_patch(
     mirror: bool = False,
     window: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What lies round ``source`` is shown again round ``target``, turned and scaled, without a visible border.
+    """Copy what lies round ``source`` to ``target``, both (2,), turned and scaled, without a visible border.
 
     The copy is seen through an ellipse with half axes ``radii`` in pixels round ``window``, by default ``target``.
     """

@@ -103,7 +103,10 @@ def solid(
     roundness: float,
     gloss: float = 120.0,
 ) -> np.ndarray:
-    """A small thing of one colour, with its shadow, shine and the picture's grain."""
+    """Draw a small rounded thing of shape ``alpha`` and one colour, with shadow, shine and the picture's grain.
+
+    ``roundness`` is how far from its edge it curves, in pixels, ``gloss`` how bright it shines, in grey levels.
+    """
     shade = lit(alpha, light, max(roundness, 0.8))
     layer = colour * np.clip(shade, 0.2, 1.1)[..., None] ** 1.4 + gloss * np.clip(shade - 1, 0, 0.6)[..., None]
     soft = blur(alpha, 0.45)
@@ -148,7 +151,7 @@ def own_colours(image: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hair_colour(image: np.ndarray, face: Face) -> np.ndarray:
-    """Of what frames the face above and beside the brow, the darker half: mostly hair, (3,)."""
+    """The colour (3,) of the hair: of four places above and beside the brow, the two darkest."""
     spots = [face.at(right, down) for right, down in ((0, -1.15), (-0.8, -0.9), (0.8, -0.9), (0, -1.35))]
     height, width = image.shape[:2]
     pixels = np.array([image[int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))] for x, y in spots])

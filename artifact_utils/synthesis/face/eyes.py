@@ -13,6 +13,7 @@ from artifact_utils.synthesis.shading import hue, in_tone, own_colours
 
 
 def random_eye(rng: np.random.Generator, face: Face) -> np.ndarray:
+    """The centre (2,) of one of the two eyes; in a side view of the visible one."""
     if face.is_profile:
         return face.eyes
     return np.array(face.left_eye if rng.random() < 0.5 else face.right_eye, dtype=float)

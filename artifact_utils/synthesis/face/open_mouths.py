@@ -13,7 +13,7 @@ import numpy as np
 
 from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import add_grain, blur, over, shadow
-from artifact_utils.synthesis.geometry import around, curve, grid, polygon, put_back, smooth_noise, stroke, warp
+from artifact_utils.synthesis.geometry import Window, around, curve, grid, polygon, put_back, smooth_noise, stroke, warp
 from artifact_utils.synthesis.shading import in_tone, light_from, lit, own_colours
 
 
@@ -125,9 +125,7 @@ def _tongue(
     return add_grain(over(base, layer, alpha), alpha, rng, like=part)
 
 
-def _window(
-    image: np.ndarray, rng: np.random.Generator, face: Face, drop: float
-) -> tuple[tuple[slice, slice], Face, _Mouth]:
+def _window(image: np.ndarray, rng: np.random.Generator, face: Face, drop: float) -> tuple[Window, Face, _Mouth]:
     window, part, local = around(image, face, face.at(0.3 * face.facing, 1.4), 1.75 * face.unit)
     return window, local, _opened(image, part, rng, face, local, drop)
 

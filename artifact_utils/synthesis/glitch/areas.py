@@ -1,11 +1,11 @@
-"""Irregular patches on the face, the areas in which a picture is broken."""
+"""Irregular patches on the face: the areas in which a picture is broken."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from artifact_utils.faces import Face
-from artifact_utils.synthesis.geometry import ellipse, extent, smooth_noise
+from artifact_utils.synthesis.geometry import Window, ellipse, extent, smooth_noise
 
 
 def patch_alpha(
@@ -21,7 +21,7 @@ def patch_alpha(
 
 def cut_patch(
     image: np.ndarray, rng: np.random.Generator, strength: float, face: Face, feather: float = 0.35
-) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
+) -> tuple[Window, np.ndarray, np.ndarray]:
     """An irregular patch on the face: its window with some margin, the picture in it, and its alpha."""
     alpha = patch_alpha(image.shape, rng, strength, face, feather=feather)
     if not alpha.any():

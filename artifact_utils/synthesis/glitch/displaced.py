@@ -7,11 +7,11 @@ import numpy as np
 
 from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import grey, over
-from artifact_utils.synthesis.geometry import around, ellipse, grid, put_back, smooth_noise, warp
+from artifact_utils.synthesis.geometry import Window, around, ellipse, grid, put_back, smooth_noise, warp
 from artifact_utils.synthesis.glitch.areas import patch_alpha
 
 
-def _box(shape: tuple[int, ...], corner: np.ndarray, width: float, height: float) -> tuple[slice, slice]:
+def _box(shape: tuple[int, ...], corner: np.ndarray, width: float, height: float) -> Window:
     """Rows and columns of a box that is moved into the picture where it would stick out."""
     w, h = int(np.clip(width, 2, shape[1] - 1)), int(np.clip(height, 2, shape[0] - 1))
     x, y = int(np.clip(corner[0], 0, shape[1] - w)), int(np.clip(corner[1], 0, shape[0] - h))

@@ -34,6 +34,7 @@ def reaching_hand(
 
 
 def open_pose(rng: np.random.Generator, strength: float, side: float) -> Pose:
+    """An open hand, its thumb on ``side`` (-1 or 1) or missing."""
     return Pose(
         n_fingers=_odd_count(rng, strength),
         spread=rng.uniform(8, 40),

@@ -13,7 +13,7 @@ import numpy as np
 
 from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import add_grain, blur, grey, over, shadow
-from artifact_utils.synthesis.geometry import around, polygon, put_back, smooth_noise
+from artifact_utils.synthesis.geometry import Window, around, polygon, put_back, smooth_noise
 from artifact_utils.synthesis.hands.cutouts import LENGTH, TIP_ROW, WIDTH, CutHand, cut_hand, n_hands
 from artifact_utils.synthesis.shading import light_from, lit, skin_mask, skin_ramp
 
@@ -86,7 +86,7 @@ def _stacked(top: HandLayer, bottom: HandLayer, alpha: np.ndarray) -> HandLayer:
 def malformed_hand(
     rng: np.random.Generator, hand: CutHand, u: np.ndarray, t: np.ndarray, length: float, strength: float
 ) -> HandLayer:
-    """The hand with one to three things wrong with it."""
+    """Sample the hand at the places (u, t) with one to three faults, as fine as ``length`` pixels show it."""
     wrong = set(rng.choice(["extra", "fused", "bent", "rippled", "stretched", "cut"], 1 + round(2 * strength)).tolist())
     fingers = np.clip((t - 0.35) / 0.25, 0, 1)
     if "bent" in wrong:
@@ -137,7 +137,7 @@ def _grown_together(
 
 
 def lay_hand(image: np.ndarray, rng: np.random.Generator, face: Face, layer: HandLayer, length: float) -> np.ndarray:
-    """The hand in the skin of the person, as contrasty and as detailed as the face, with its shadow."""
+    """Lay the hand into the picture: in the person's skin, with the contrast and detail of the face, and its shadow."""
     low, high = _SHADE_RANGE
     skin = skin_mask(image, face)
     ramp = skin_ramp(image, skin)
@@ -171,7 +171,7 @@ def add_sleeve(
     start: float,
     reach: float,
 ) -> np.ndarray:
-    """A sleeve over the arm from ``start`` to ``reach`` hand lengths before the wrist, in the picture's light."""
+    """Draw a sleeve over the arm, from ``start`` to ``reach`` hand lengths before the wrist."""
     across = np.array([-place.aim[1], place.aim[0]]) * place.length
     wrist = place.palm - 0.42 * place.aim * place.length
     ends = [wrist - place.aim * place.length * v for v in (start, start + 2.6)]
@@ -208,7 +208,7 @@ def graft_hand(
     sleeve: float = 0.4,
     reach: float = 1.9,
 ) -> np.ndarray:
-    """One malformed hand at ``place`` with ``reach`` hand lengths of arm, bare or, with a chance of ``sleeve``, not."""
+    """Put one malformed hand at ``place``, with ``reach`` hand lengths of arm; ``sleeve`` is the chance of a sleeve."""
     hand = cut_hand(int(rng.integers(n_hands())))
     window, part, local = around(image, face, place.palm - 0.6 * place.aim * place.length, 1.75 * place.length)
     here = place_in_window(place, window)
@@ -221,5 +221,6 @@ def graft_hand(
     return put_back(image, window, changed)
 
 
-def place_in_window(place: HandPlace, window: tuple[slice, slice]) -> HandPlace:
+def place_in_window(place: HandPlace, window: Window) -> HandPlace:
+    """The same place, seen from the corner of a window."""
     return HandPlace(place.palm - [window[1].start, window[0].start], place.aim, place.length, place.mirrored)

@@ -74,6 +74,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def turned(vector: np.ndarray, degrees: float) -> np.ndarray:
+    """The vector (2,) turned clockwise on the screen."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return np.array([vector[0] * cos - vector[1] * sin, vector[0] * sin + vector[1] * cos])
 

@@ -101,7 +101,7 @@ def _phone(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarra
 
 
 def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face, draw: _Drawing) -> np.ndarray:
-    """A thing whose one end runs into the face, and the odd fist that holds the other."""
+    """Draw a thing whose one end runs into the face, and the malformed fist that holds the other."""
     unit = face.unit
     side = float(rng.choice([-1, 1]))
     light = light_from(image, face)

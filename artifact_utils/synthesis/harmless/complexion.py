@@ -27,7 +27,7 @@ def freckles(image: np.ndarray, rng: np.random.Generator, face: Face) -> np.ndar
 
 
 def _freckle(shape: tuple[int, ...], centre: np.ndarray, radius: float) -> tuple[slice, slice, np.ndarray] | None:
-    """Rows, columns and alpha of a small soft dot, or nothing where it lies outside the picture."""
+    """Rows, columns and alpha of a small soft dot, or None where it lies outside the picture."""
     reach = int(radius * 2) + 2
     x, y = int(centre[0]), int(centre[1])
     if not (reach <= x < shape[1] - reach and reach <= y < shape[0] - reach):

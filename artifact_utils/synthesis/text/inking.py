@@ -32,7 +32,7 @@ def place_letters(
     scale: float = 1.0,
     shear: float = 0,
 ) -> np.ndarray:
-    """``alpha`` (h, w) turned, scaled and centred on ``centre`` of a picture of ``shape``."""
+    """Alpha (H, W) of a picture of ``shape`` with the letters ``alpha`` (h, w) turned, scaled and put on ``centre``."""
     cos, sin = scale * np.cos(np.radians(angle)), scale * np.sin(np.radians(angle))
     matrix = np.array([[cos, -sin + shear * cos, 0], [sin, cos + shear * sin, 0]])
     matrix[:, 2] = np.asarray(centre) - matrix[:, :2] @ [alpha.shape[1] / 2, alpha.shape[0] / 2]
@@ -42,7 +42,7 @@ def place_letters(
 def place_sheet(
     shape: tuple[int, ...], sheet: np.ndarray, centre: np.ndarray, height: float, *, angle: float, sag: float = 0.0
 ) -> np.ndarray:
-    """The sheet ``height`` pixels high on a picture of ``shape``, its ends lower by ``sag`` times its width.
+    """Alpha (H, W) of a picture of ``shape`` with a sheet ``height`` pixels high, its ends ``sag`` widths lower.
 
     Shrunk without jagged lines: it is softened first by what shrinking leaves out.
     """

@@ -1,6 +1,6 @@
 """Writing on clothes: shirts, chests, caps, collars and badges.
 
-Natural garbled text is mostly small, soft and in the colours of the picture; so is this.
+The garbled text of real generators is mostly small, soft and in the colours of the picture; so is this.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def script_line(rng: np.random.Generator, size: int, script: str, n_words: int, 
 
 
 def any_line(rng: np.random.Generator, size: int, amount: float, n_words: int, script: str | None = None) -> np.ndarray:
-    """Alpha (1.5 size, w) of a line in any script, or in ``script``, the printed Latin of other kinds included."""
+    """Alpha (1.5 size, w) of a line in ``script``, by default in any of :data:`SCRIPTS` or in printed Latin letters."""
     script = script or str(rng.choice(["print", *SCRIPTS]))
     if script == "print":
         return printed_line(rng, size, amount, n_words)
