@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from helpers import draw_portrait
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +52,24 @@ def test_a_bad_option_is_one_line_and_exit_code_2(tmp_path, options, message):
 def test_a_folder_that_is_not_there_is_named(config, tmp_path):
     shown = filter_images("nowhere", "--run", config.run, cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (2, "error: no folder nowhere: name a folder of portraits\n")
+
+
+@pytest.mark.parametrize("header", [{"threshold": 10**400}, {"nested": "[" * 100_000 + "]" * 100_000}])
+def test_a_poisoned_checkpoint_is_one_line_and_exit_code_2(config, tmp_path, header):
+    weights = load_file(config.run / "best.safetensors")
+    with safe_open(config.run / "best.safetensors", "pt") as file:
+        metadata = file.metadata()
+    if "threshold" in header:
+        info = next(name for name, value in metadata.items() if '"threshold"' in value)
+        metadata[info] = metadata[info].replace('"threshold": 0.5', f'"threshold": {header["threshold"]}')
+        assert str(10**400) in metadata[info]
+    else:
+        metadata = dict.fromkeys(metadata, header["nested"])
+    save_file(weights, tmp_path / "poisoned.safetensors", metadata)
+    shown = filter_images(config.folder, "--run", tmp_path / "poisoned.safetensors", cwd=tmp_path)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr.startswith("error: ") and shown.stderr.count("\n") == 1
+    assert "poisoned.safetensors" in shown.stderr
 
 
 def test_a_name_that_is_not_utf8_is_scored_moved_and_put_back(config, tmp_path):
