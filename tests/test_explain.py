@@ -34,6 +34,28 @@ def test_every_backbone_frozen_or_not_is_explained_and_left_as_it_was(arch, froz
     assert not any(module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("arch", ["test_vit", "test_convnext", "swin_tiny_patch4_window7_224"])
+def test_maps_of_tokens_and_of_channels_last_lie_like_the_picture(arch):
+    torch.manual_seed(0)
+    model = build_model(arch, weights="none", image_size=128).eval()
+    images = torch.randn(1, 3, 128, 128)
+    images[:, :, :64] += 3  # the upper half differs, so a map that is turned would be seen
+    outputs = []
+    handle = model.backbone.explained.register_forward_hook(lambda _, __, output: outputs.append(output))
+    with torch.no_grad():
+        last = model.backbone.all_maps(images)[-1]
+    handle.remove()
+    explained = model.backbone.to_map(outputs[0])
+
+    def likeness(fmap):
+        return torch.cosine_similarity(explained.flatten(), fmap.flatten(), 0)
+
+    assert likeness(last) > likeness(last.transpose(2, 3)) + 0.05
+    maps = class_activation_maps(model, images)
+    assert maps.shape == (1, 128, 128)
+    assert np.isfinite(maps).all()
+
+
 @pytest.fixture
 def corner_detector():
     """A network that says artifact where the picture is bright, and nowhere else."""
