@@ -259,7 +259,8 @@ def duplicates_across(root: Path, loaders: Loaders) -> pd.DataFrame:
         for portrait in [] if loader is None else loader.dataset.portraits:
             if portrait.made is None:
                 square = loader.dataset.squares[portrait.path].permute(1, 2, 0).numpy()
-                place = {"path": portrait.path.relative_to(root).as_posix(), "split": name}
+                path = portrait.path.relative_to(root).as_posix()
+                place = {"path": path.encode(errors="backslashreplace").decode(), "split": name}  # as the scan does
                 rows.append(place | {"class_name": portrait.path.parent.name} | outline_pixels(Image.fromarray(square)))
     return find_duplicates(pd.DataFrame(rows), across_splits=True)
 

@@ -1,12 +1,13 @@
 """The scripts as a user runs them: their help, bad arguments, a full run over odd file names."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers import draw_dataset
+from helpers import draw_dataset, draw_portrait
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--arch", "efficientnet_lite0", "--weights", "none", "--image-size", "32", "--batch-size", "8", "--epochs", "1"]
@@ -53,6 +54,19 @@ def test_two_training_pictures_are_too_few(tmp_path):
     shown = run_script("model_training.py", "--data", "dataset", *TINY, cwd=tmp_path)
     assert shown.returncode == 2
     assert shown.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize("skip_broken", [True, False])
+def test_a_name_that_is_not_utf8_does_not_stop_the_training(dataset_folder, tmp_path, skip_broken):
+    data = shutil.copytree(dataset_folder, tmp_path / "dataset")
+    for split, seed in (("train", 70), ("test", 71)):
+        draw_portrait(data / split / "artifacts" / os.fsdecode(b"\xff\xfe_1.png"), seed=seed, artifact=True)
+    if skip_broken:
+        (data / "train" / "no_artifacts" / os.fsdecode(b"\xfe_0.png")).write_bytes(b"no picture")
+    options = ["--skip-broken"] if skip_broken else []
+    shown = run_script("model_training.py", "--data", "dataset", *TINY, *options, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert (tmp_path / "run" / "best.safetensors").exists()
 
 
 CTRL_C_IN_TORCH = """

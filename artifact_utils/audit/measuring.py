@@ -113,7 +113,7 @@ def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
 def outline(path: Path) -> dict[str, Any]:
     """Of the columns of the table only what duplicates are found by, for a fraction of the work: ``path`` (as given),
     ``readable``, ``sha256`` and ``thumbnail``."""
-    row: dict[str, Any] = {"path": path.as_posix(), "readable": False, "sha256": "", "thumbnail": b""}
+    row: dict[str, Any] = {"path": printable(path.as_posix()), "readable": False, "sha256": "", "thumbnail": b""}
     try:
         content = read_file(path)
         image = decode_small(content, str(path), SHORT_SIDE)

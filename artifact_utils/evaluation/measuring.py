@@ -169,7 +169,6 @@ def _prediction_table(
 ) -> pd.DataFrame:
     rows = [
         {
-            "path": portrait.path.relative_to(root).as_posix(),
             "group": portrait.group,
             "kind": portrait.kind,
             "strength": "" if portrait.strength is None else portrait.strength,
@@ -179,4 +178,7 @@ def _prediction_table(
         }
         for portrait, probability in zip(portraits, probabilities, strict=True)
     ]
-    return pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(PREDICTION_COLUMNS[1:]))
+    paths = [portrait.path.relative_to(root).as_posix() for portrait in portraits]
+    table.insert(0, PREDICTION_COLUMNS[0], pd.Series(paths, dtype=object))  # a str column takes no surrogates
+    return table
