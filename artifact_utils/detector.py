@@ -6,7 +6,6 @@ Make the best model of a run the one that comes with the package, which ``Detect
     python -m artifact_utils.detector runs/efficientnet_lite0 --threshold 0.6
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
-import tyro
 from PIL import Image
 from torch import Tensor
 
 from artifact_utils.cache import decode_stream
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError, amp_dtype, resolve_device
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.images import ImageError, load_image
 from artifact_utils.models import ArtifactClassifier, fuse_batch_norm
 from artifact_utils.transforms import build_transforms, to_square
@@ -207,7 +206,7 @@ def pretrained_file() -> Path:
     return PRETRAINED
 
 
-def package(run: tyro.conf.Positional[Path], threshold: float | None = None) -> None:
+def package(run: Path, threshold: float | None = None) -> None:
     """Make the best model of a run the detector that comes with the package, its weights in 16 bits.
 
     Args:
@@ -240,14 +239,19 @@ def _with_threshold(info: ModelInfo, threshold: float | None) -> ModelInfo:
     return replace(info, threshold=threshold)
 
 
-def main() -> int:
-    try:
-        tyro.cli(package)
-    except (CheckpointError, ConfigError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main() -> None:
+    from tyro.conf import Positional
+
+    @dataclass(frozen=True)
+    class Arguments:
+        run: Positional[Path]
+        """Run folder, or a .safetensors file from one."""
+        threshold: float | None = None
+        """In [0, 1], instead of the one that was chosen on the validation people."""
+
+    arguments = read_arguments(Arguments, __doc__)
+    package(arguments.run, arguments.threshold)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_cli(main)

