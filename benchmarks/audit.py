@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from artifact_utils.audit import find_duplicates, find_issues, scan
 from artifact_utils.audit.label_errors import embed, find_label_errors
-from artifact_utils.audit.lookalikes import candidates
+from artifact_utils.audit.neighbours import candidate_pairs
 from artifact_utils.datasets import list_portraits
 from artifact_utils.demo.openpeople import bases, cut_portrait
 
@@ -183,7 +183,7 @@ def compare_many(n: int) -> None:
         thumbnails[turned[i]] = picture.transpose(Image.Transpose.ROTATE_90).tobytes()
         thumbnails[crops[i]] = cropped_at_random(thumbnails[i], rng)
     cpu, started = time.process_time(), time.perf_counter()
-    pairs = candidates(thumbnails, 64)
+    pairs = candidate_pairs(thumbnails, 64)
     seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     cpu = time.process_time() - cpu
     print(f"{n:,} pictures compared in {seconds:.1f} s ({cpu:.1f} s of CPU time), ", end="")

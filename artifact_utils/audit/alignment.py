@@ -1,4 +1,5 @@
-"""Whether two pictures are the same but for turning, cropping, encoding, colours and text.
+"""How well two pictures agree once aligned: whether one is a copy of the other but for turning, cropping, encoding,
+colours and text.
 
 Pictures of one person in one studio agree in the large; copies agree everywhere but under what was laid over them, and
 to a fraction of a pixel. A copy that was cropped is shifted and scaled, never rotated by a few degrees or sheared, so
@@ -56,7 +57,7 @@ def prepare(grey: Array) -> Prepared:
     return Prepared(grey, details[0], spreads, tuple(_template(detail) for detail in details))
 
 
-def compare(one: Prepared, other: Prepared) -> float:
+def agreement(one: Prepared, other: Prepared) -> float:
     """How well a picture agrees with a crop of another, once turned and aligned, in [0, 1].
 
     Local correlations of the grey levels (as in SSIM, Wang et al. 2004, without its luminance term) over windows of a
@@ -74,7 +75,7 @@ def compare(one: Prepared, other: Prepared) -> float:
     if detail < MIN_DETAIL:
         return 0.0
     target, whole = turn_back(one.grey, way), other.grey
-    uncropped, cropped = _agreement(target, whole), _agreement(target, _warp(whole, matrix))
+    uncropped, cropped = _local_correlation(target, whole), _local_correlation(target, _warp(whole, matrix))
     if not _NEAR < max(uncropped, cropped) <= _SURE:
         return max(uncropped, cropped)
     everywhere = np.full(target.shape, 255, np.uint8)
@@ -82,7 +83,7 @@ def compare(one: Prepared, other: Prepared) -> float:
         _, found = cv2.findTransformECC(target, whole, matrix.copy(), cv2.MOTION_AFFINE, _STEPS, everywhere, _SMOOTHING)
     except cv2.error:  # it found no way to align them
         return max(uncropped, cropped)
-    refined = _agreement(target, _warp(whole, _unrotated(np.asarray(found, np.float32), len(target))))
+    refined = _local_correlation(target, _warp(whole, _unrotated(np.asarray(found, np.float32), len(target))))
     return max(uncropped, cropped, refined)
 
 
@@ -157,7 +158,7 @@ def _details(picture: Array) -> Array:
     return np.clip(detail, -most, most)
 
 
-def _agreement(one: Array, other: Array) -> float:
+def _local_correlation(one: Array, other: Array) -> float:
     margin = len(one) // 32
     one, other = (
         np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.float32)[margin:-margin, margin:-margin]

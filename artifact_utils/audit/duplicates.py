@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from artifact_utils.audit.alignment import Prepared, compare, prepare
-from artifact_utils.audit.lookalikes import candidates
-from artifact_utils.audit.measuring import THUMBNAIL_SIDE
+from artifact_utils.audit.alignment import agreement, prepare
+from artifact_utils.audit.hashing import upright_phash
+from artifact_utils.audit.neighbours import candidate_pairs
+from artifact_utils.audit.picture_statistics import THUMBNAIL_SIDE
 from artifact_utils.audit.scanning import outlines
 
 MIN_SIMILARITY = 0.987
@@ -29,10 +30,14 @@ def find_duplicates(
     """Group pictures that are the same or nearly so.
 
     A near-duplicate may be mirrored, turned by quarters, cropped to 80% of the sides, resized, saved as JPEG 40, of
-    other colours or with a text over it. ``benchmarks/audit.py`` says how surely each of these is found, and that
-    different expressions of one person before one wall are told apart. Of more than some 25,000 pictures crops are
-    looked for less thoroughly, see ``lookalikes``. Groups are connected components: a chain of
-    pairs is one group, so members at its ends may differ by more.
+    other colours or with a text over it. ``benchmarks/audit.py`` measures how many of each kind are found, and that
+    different expressions of one person before one wall are told apart. Among more than some 25,000 pictures crops are
+    looked for less thoroughly, see ``neighbours``. Groups are connected components: a chain of pairs is one group, so
+    members at its ends may differ by more.
+
+    Three steps, each for one picture of every group that the steps before have found: pictures with the same bytes;
+    pictures with the same perceptual hash once turned upright, which needs one look-up a picture; and, for crops and
+    captions, the nearest neighbours of its descriptor. What the last two propose is aligned and compared.
 
     Args:
         table: from ``scan``; unreadable pictures are left out.
@@ -133,36 +138,47 @@ Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float
 
 def _pairs(rows: pd.DataFrame, min_similarity: float, *, across_splits: bool = False) -> Pairs:
     """Positions and similarities of pairs that hold the groups together: enough of them to connect every group."""
-    known = _Union(len(rows))
-    found: list[tuple[int, int, float]] = []
-    first: dict[str, int] = {}
-    for i, digest in enumerate(rows["sha256"]):
-        if (j := first.setdefault(digest, i)) != i:
-            found.append((i, j, 1.0))
-            known.join(i, j)
-    distinct = np.array(sorted(first.values()), dtype=np.int64)
-    thumbnails: Sequence[bytes] = rows["thumbnail"].iloc[distinct].tolist()
-    prepared = lru_cache(_KEPT)(lambda i: _prepared(thumbnails[i]))
-    todo = candidates(thumbnails, THUMBNAIL_SIDE)
-    if across_splits:
-        split = rows["split"].to_numpy()[distinct]
-        todo = todo[split[todo[:, 0]] != split[todo[:, 1]]]
+    n = len(rows)
+    groups, found = _Union(n), []
+    thumbnails: Sequence[bytes] = rows["thumbnail"].tolist()
+    prepared = lru_cache(_KEPT)(lambda i: prepare(_grey(thumbnails[i]).astype(np.float32)))
+
+    def join(pairs: Sequence[tuple[int, int]], similarities: Iterable[float]) -> None:
+        for (i, j), similarity in zip(pairs, similarities, strict=True):
+            if similarity >= min_similarity:
+                found.append((i, j, similarity))
+                groups.join(i, j)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def compare(pairs: Sequence[tuple[int, int]]) -> Iterable[float]:
+            return pool.map(lambda pair: agreement(prepared(pair[0]), prepared(pair[1])), pairs)
+
+        copies = _repeats(range(n), rows["sha256"])
+        join(copies, [1.0] * len(copies))
+        firsts = groups.firsts()
+        turned = _repeats(firsts, pool.map(lambda i: upright_phash(_grey(thumbnails[i])), firsts))
+        join(turned, compare(turned))
+        distinct = np.array(groups.firsts(), dtype=np.int64)
+        todo = distinct[candidate_pairs([thumbnails[i] for i in distinct], THUMBNAIL_SIDE)]
+        if across_splits:
+            split = rows["split"].to_numpy()
+            todo = todo[split[todo[:, 0]] != split[todo[:, 1]]]
         for start in range(0, len(todo), _AT_ONCE):
-            block = todo[start : start + _AT_ONCE]
-            part = [pair for pair in block.tolist() if not known.joined(pair, distinct)]
-            for pair, similarity in zip(part, pool.map(lambda pair: compare(*map(prepared, pair)), part), strict=True):
-                if similarity >= min_similarity:
-                    i, j = int(distinct[pair[0]]), int(distinct[pair[1]])
-                    found.append((i, j, similarity))
-                    known.join(i, j)
+            block = [(i, j) for i, j in todo[start : start + _AT_ONCE].tolist() if groups.find(i) != groups.find(j)]
+            join(block, compare(block))
     left, right, similarities = zip(*found, strict=True) if found else ((), (), ())
     return np.array(left, np.int64), np.array(right, np.int64), np.array(similarities, np.float64)
 
 
-def _prepared(thumbnail: bytes) -> Prepared:
-    grey = np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return prepare(grey.astype(np.float32))
+def _repeats(items: Iterable[int], keys: Iterable[str]) -> list[tuple[int, int]]:
+    """Every item whose key came before, with the first that had it."""
+    first: dict[str, int] = {}
+    return [(i, j) for i, key in zip(items, keys, strict=True) if (j := first.setdefault(key, i)) != i]
+
+
+def _grey(thumbnail: bytes) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(thumbnail, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
 class _Union:
@@ -179,8 +195,9 @@ class _Union:
     def join(self, i: int, j: int) -> None:
         self._parent[self.find(i)] = self.find(j)
 
-    def joined(self, pair: list[int], names: npt.NDArray[np.int64]) -> bool:
-        return self.find(int(names[pair[0]])) == self.find(int(names[pair[1]]))
+    def firsts(self) -> list[int]:
+        """One member of each group: where all were joined to one, that one."""
+        return [i for i in range(len(self._parent)) if self.find(i) == i]
 
 
 def _components(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

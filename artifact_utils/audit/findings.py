@@ -9,7 +9,6 @@ import pandas as pd
 
 from artifact_utils.audit.duplicates import find_duplicates, find_leaks, united_groups
 from artifact_utils.audit.issues import THRESHOLDS, find_issues
-from artifact_utils.audit.label_errors import embed, find_label_errors
 from artifact_utils.audit.scanning import scan
 from artifact_utils.audit.shortcuts import Shortcuts, find_shortcuts
 from artifact_utils.files import read_csv
@@ -63,7 +62,9 @@ class Findings:
             yield f"{self.label_errors['is_label_error'].sum()} labels look wrong: check the most suspicious first"
 
 
-def audit(folder: Path, *, table: Path | None = None, at_most: int | None = None, labels: bool = True) -> Findings:
+def audit_folder(
+    folder: Path, *, table: Path | None = None, at_most: int | None = None, labels: bool = True
+) -> Findings:
     """Audit a folder of pictures, labelled or not, organised or not.
 
     Args:
@@ -73,9 +74,8 @@ def audit(folder: Path, *, table: Path | None = None, at_most: int | None = None
         labels: whether to look for wrong labels, which takes longest: every picture goes through a network.
 
     Raises:
-        NotADirectoryError: there is no such folder.
+        AuditError: see ``scan``.
         FileError: ``manifest.csv`` is no table.
-        ValueError: see ``scan``.
     """
     measured = scan(folder, table=table, at_most=at_most)
     duplicates = find_duplicates(measured)
@@ -101,6 +101,8 @@ def _groups(folder: Path, table: pd.DataFrame, copies: pd.Series) -> pd.Series:
 
 
 def _label_errors(folder: Path, table: pd.DataFrame, groups: pd.Series) -> pd.DataFrame | None:
+    from artifact_utils.audit.label_errors import embed, find_label_errors  # PyTorch: only those wait who want it
+
     rows = table[table["readable"] & table["class_name"].isin(CLASS_NAMES)]
     named = groups.loc[rows["path"]].to_numpy()
     labels = np.asarray(rows["class_name"] == CLASS_NAMES[ARTIFACT], dtype=np.int64)

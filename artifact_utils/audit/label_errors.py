@@ -21,7 +21,7 @@ from artifact_utils.models import fuse_batch_norm
 from artifact_utils.optimisation import keep_freed_memory
 from artifact_utils.transforms import build_transforms
 
-FOLDS = 5
+_FOLDS = 5
 _REGULARISATION = 0.0001  # inverse strength: wrong labels must not be learned
 _BATCH = 32
 
@@ -104,7 +104,7 @@ def find_label_errors(
     labels = np.asarray(labels, dtype=np.int64)
     names = np.arange(len(labels)) if groups is None else pd.factorize(np.asarray(groups))[0]
     in_class = [len(np.unique(names[labels == label])) for label in range(len(CLASS_NAMES))]
-    folds = min(FOLDS, *in_class)
+    folds = min(_FOLDS, *in_class)
     if folds < 2:
         raise ValueError(f"label errors need two groups of pictures of each class, there are {in_class}")
     probability = np.full(len(labels), np.nan)

@@ -14,13 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from artifact_utils.audit.measuring import COLUMNS, measure, outline, printable
-from artifact_utils.console import progress_bar
+from artifact_utils.audit.picture_statistics import SCAN_COLUMNS, measure_picture, outline, printable
+from artifact_utils.console import ArtifactUtilsError, progress_bar
 from artifact_utils.files import write_bytes
 from artifact_utils.images import PICTURE_SUFFIXES
 
 PART_ROWS = 1000  # measured between two saves: what a kill can cost
 _AHEAD = 64  # pictures a worker pool is ahead of whoever takes the rows
+
+
+class AuditError(ArtifactUtilsError):
+    """What cannot be audited as asked."""
 
 
 def scan(
@@ -52,24 +56,20 @@ def scan(
         - ``sharpness`` (variance of the Laplacian of the grey levels 0..255), ``edges`` (deviation of the edge
           strengths at 64 px) and ``histogram_spread`` (deviation of the counts of grey levels there), ``entropy``
           (bits, of the colour histogram);
-        - ``sha256``; the perceptual hashes ``phash`` and ``dhash`` of imagehash, 16 hex digits each, ``dhash`` of the
-          32 x 32 pixels that ``phash`` is taken from;
-          ``turned_phashes``: the pHashes of the picture mirrored, upside down, turned by 180 degrees, and of these four
-          turned by a quarter and mirrored, separated by blanks; ``thumbnail``: grey, 64 x 64 pixels, in rows.
+        - ``sha256`` (of the file) and ``thumbnail`` (grey, 64 x 64 pixels, in rows).
 
         What could not be measured of an unreadable picture is missing or empty.
 
     Raises:
-        NotADirectoryError: there is no such folder.
-        ValueError: ``at_most`` is less than 1, or ``table`` is no table.
+        AuditError: there is no such folder, ``at_most`` is less than 1, or ``table`` is no table.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise NotADirectoryError(f"no folder {str(folder)!r} to audit")
+        raise AuditError(f"no folder {str(folder)!r} to audit")
     files = sorted(pictures(root))
     if at_most is not None:
         if at_most < 1:
-            raise ValueError(f"at most {at_most} pictures leaves nothing to audit: allow 1 or more")
+            raise AuditError(f"at most {at_most} pictures leaves nothing to audit: allow 1 or more")
         files = files[:: -(-len(files) // at_most) or 1]
     known = _typed([]) if table is None else _load(Path(table))
     name_of = {file: printable(file.relative_to(root).as_posix()) for file in files}
@@ -79,7 +79,7 @@ def scan(
     held = set(known["path"])
     todo = [file for file in files if name_of[file] not in held]
     chunks = [known] if len(known) else []
-    rows = _in_order(lambda file: measure(file, root, _changed_ns(file)), todo, workers)
+    rows = _in_order(lambda file: measure_picture(file, root, _changed_ns(file)), todo, workers)
     while part := [row for _, row in zip(range(PART_ROWS), rows, strict=False)]:
         chunks.append(_typed(part))
         if table is not None and len(part) == PART_ROWS:
@@ -139,7 +139,7 @@ def _changed_ns(path: Path) -> int:
 
 
 def _typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return pd.DataFrame(rows, columns=list(SCAN_COLUMNS)).astype(SCAN_COLUMNS)
 
 
 def _load(table: Path) -> pd.DataFrame:
@@ -148,7 +148,7 @@ def _load(table: Path) -> pd.DataFrame:
     for file in [table, *_parts(table)]:
         if file.is_file():
             frame = _read(file)
-            found += [frame] if list(frame.columns) == list(COLUMNS) else []
+            found += [frame] if list(frame.columns) == list(SCAN_COLUMNS) else []
     if not found:
         return _typed([])
     return pd.concat(found).drop_duplicates("path", keep="last")
@@ -158,7 +158,7 @@ def _read(file: Path) -> pd.DataFrame:
     try:
         return pq.read_table(file).to_pandas()
     except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{str(file)!r} is no table of an audit ({error}): remove it, or name another") from error
+        raise AuditError(f"{str(file)!r} is no table of an audit ({error}): remove it, or name another") from error
 
 
 def _save(frame: pd.DataFrame, file: Path) -> None:

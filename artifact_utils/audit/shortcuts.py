@@ -34,7 +34,7 @@ NUMBERS = (
     "border",
 )
 WORDS = ("format", "mode")
-FOLDS, _BOOTSTRAP, _TREES = 5, 1000, 100
+_FOLDS, _BOOTSTRAP, _TREES = 5, 1000, 100
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ def find_shortcuts(table: pd.DataFrame, groups: pd.Series | None = None, *, seed
     rows = table[table["readable"] & table["class_name"].isin(CLASS_NAMES)]
     targets = (rows["class_name"] == CLASS_NAMES[ARTIFACT]).to_numpy(dtype=int)
     names = np.arange(len(rows)) if groups is None else pd.factorize(rows["path"].map(groups))[0]
-    if min(len(np.unique(names[targets == label])) for label in range(len(CLASS_NAMES))) < FOLDS:
+    if min(len(np.unique(names[targets == label])) for label in range(len(CLASS_NAMES))) < _FOLDS:
         return None
     numbers = rows[list(NUMBERS)].astype(float).fillna(-1.0)
     features = pd.concat([numbers, pd.get_dummies(rows[list(WORDS)], dtype=float)], axis=1)
     probability = np.full(len(rows), targets.mean())
-    for learn, held in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(features, targets, names):
+    for learn, held in StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed).split(features, targets, names):
         forest = RandomForestClassifier(
             _TREES, min_samples_leaf=5, class_weight="balanced_subsample", random_state=seed, n_jobs=-1
         )

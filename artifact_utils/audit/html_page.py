@@ -15,12 +15,12 @@ from artifact_utils.plots.web_page import embedded, escape, html_page
 _SIDE, _SHOWN = 160, 24  # pixels of a picture in the page, pictures of an issue
 
 
-def write_page(folder: Path, findings: Findings) -> str:
+def render_html(folder: Path, findings: Findings) -> str:
     """The page: what to fix first, then a section for each kind of finding.
 
     Args:
         folder: the pictures' folder; of its own path nothing but the last name is told.
-        findings: from ``audit``.
+        findings: from ``audit_folder``.
     """
     parts = [
         f"<p>{len(findings.table):,} pictures</p>",

@@ -1,4 +1,4 @@
-"""Everything the audit knows of one picture, from one reading and one decoding of its file.
+"""Statistics of one picture: everything the audit measures, from one reading and one decoding of its file.
 
 Pixels are measured on a copy with the short side brought down to 256 px: it is what models see, and it makes pictures
 of different sizes comparable. Numbers that CleanVision (Apache-2.0) judges by, too, are defined as there, so that
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import imagehash
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageStat
@@ -19,7 +18,7 @@ from PIL import Image, ImageFilter, ImageStat
 from artifact_utils.images import ImageError, decode_small, read_file, shrink
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
 
-COLUMNS: dict[str, Any] = {
+SCAN_COLUMNS: dict[str, Any] = {
     "path": str,
     "split": str,
     "class_name": str,
@@ -50,9 +49,6 @@ COLUMNS: dict[str, Any] = {
     "blue": float,
     "border": float,
     "sha256": str,
-    "phash": str,
-    "turned_phashes": str,
-    "dhash": str,
     "thumbnail": object,
 }
 """The columns of the audit's table and their types; what they mean is said at ``scan``."""
@@ -60,7 +56,7 @@ COLUMNS: dict[str, Any] = {
 THUMBNAIL_SIDE = 64
 """Pixels of the square grey copy of every picture that duplicates are compared by."""
 
-SHORT_SIDE, _BLUR_SIDE, _PHASH_SIDE = 256, 64, 32
+_SHORT_SIDE, _BLUR_SIDE = 256, 64
 _SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "BMP": (".bmp",)}
 _EXIF_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the orientations that swap width and height
 _PERCEIVED = np.array([0.241, 0.691, 0.068])
@@ -76,8 +72,8 @@ _ANNEX_K = np.fromstring(
 )
 
 
-def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
-    """One row of the table: what ``COLUMNS`` names, as far as it can be measured; never an error.
+def measure_picture(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
+    """One row of the table: what ``SCAN_COLUMNS`` names, as far as it can be measured; never an error.
 
     Args:
         path: of the picture.
@@ -94,7 +90,7 @@ def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
         "changed_ns": changed_ns,
         "thumbnail": b"",
     }
-    row |= dict.fromkeys(("reason", "format", "mode", "sha256", "phash", "turned_phashes", "dhash"), "")
+    row |= dict.fromkeys(("reason", "format", "mode", "sha256"), "")
     try:
         str(relative).encode()
     except UnicodeEncodeError:  # no table could hold it
@@ -104,7 +100,7 @@ def measure(path: Path, root: Path, changed_ns: int = 0) -> dict[str, Any]:
         content = read_file(path)
         row |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **_header(content)}
         row["suffix_fits"] = path.suffix.lower() in _SUFFIXES.get(row["format"], ())
-        image = decode_small(content, str(path), SHORT_SIDE)
+        image = decode_small(content, str(path), _SHORT_SIDE)
     except ImageError as error:
         return row | {"reason": error.reason}
     return row | {"readable": True, **_measure_pixels(image)}
@@ -116,7 +112,7 @@ def outline(path: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"path": printable(path.as_posix()), "readable": False, "sha256": "", "thumbnail": b""}
     try:
         content = read_file(path)
-        image = decode_small(content, str(path), SHORT_SIDE)
+        image = decode_small(content, str(path), _SHORT_SIDE)
     except ImageError:  # whoever trains on it says so
         return row
     return row | _outline(image, content)
@@ -124,7 +120,7 @@ def outline(path: Path) -> dict[str, Any]:
 
 def outline_pixels(image: Image.Image) -> dict[str, Any]:
     """The same without ``path`` of a picture that is decoded already; ``sha256`` is then that of its pixels."""
-    return _outline(shrink(image, SHORT_SIDE), image.tobytes())
+    return _outline(shrink(image, _SHORT_SIDE), image.tobytes())
 
 
 def _outline(image: Image.Image, identity: bytes) -> dict[str, Any]:
@@ -188,7 +184,6 @@ def _measure_pixels(image: Image.Image) -> dict[str, Any]:
     brightness_p5, brightness_p99 = _quantiles(perceived, 0.05, 0.99)
     coarse = grey_image.copy()
     coarse.thumbnail((_BLUR_SIDE, _BLUR_SIDE), Image.Resampling.BICUBIC, reducing_gap=None)
-    waved = grey_image.resize((_PHASH_SIDE, _PHASH_SIDE), Image.Resampling.LANCZOS)  # the first step of imagehash
     return {
         "brightness": float(np.sqrt(_PERCEIVED @ means**2)),
         "brightness_p5": brightness_p5,
@@ -204,9 +199,6 @@ def _measure_pixels(image: Image.Image) -> dict[str, Any]:
         "green": float(means[1]),
         "blue": float(means[2]),
         "border": _border(grey),
-        "phash": str(imagehash.phash(waved)),
-        "turned_phashes": " ".join(_turned_phashes(waved)),
-        "dhash": str(imagehash.dhash(waved)),
         "thumbnail": _thumbnail(grey_image),
     }
 
@@ -225,22 +217,6 @@ def _quantiles(levels: npt.NDArray[Any], *shares: float) -> list[float]:
     step = 1.0 if levels.dtype == np.uint8 else 0.25
     below = np.cumsum(np.bincount((levels / step).astype(np.int64).ravel() if step < 1 else levels.ravel()))
     return [min(float(np.searchsorted(below, share * levels.size)) * step / 255, 1.0) for share in shares]
-
-
-def _turned_phashes(small: Image.Image) -> list[str]:
-    """The pHashes of the seven other ways to turn and mirror a picture of 32 x 32 pixels, from one cosine transform.
-
-    Mirroring changes the sign of the odd frequencies, and turning swaps the axes besides.
-    """
-    waves = cv2.dct(np.asarray(small, dtype=np.float32))[:8, :8].astype(np.float64)
-    waves[0] *= np.sqrt(2)  # imagehash leaves out the factor that makes the transform orthonormal
-    waves[:, 0] *= np.sqrt(2)
-    odd = np.where(np.arange(8) % 2, -1.0, 1.0)
-    mirrored, upended = waves * odd, waves * odd[:, None]
-    turned = mirrored * odd[:, None]
-    turns = np.stack([mirrored, upended, turned, waves.T, mirrored.T, upended.T, turned.T]).reshape(7, 64)
-    bits = turns > np.median(turns, axis=1, keepdims=True)
-    return [row.tobytes().hex() for row in np.packbits(bits, axis=1)]
 
 
 def _border(grey: npt.NDArray[np.uint8]) -> float:

@@ -1,0 +1,51 @@
+"""The work of ``python -m artifact_utils.audit``: audit, write the tables and the page, print what to fix."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from artifact_utils.files import write_bytes
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    """The command line of ``python -m artifact_utils.audit``."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of pictures, with or without train, test and labels."""
+    out: Path = Path("audit")
+    """Folder that gets table.parquet, issues.csv, duplicates.csv, label_errors.csv and report.html."""
+    at_most: int | None = None
+    """Look at no more pictures than this, evenly spread over the folder: for a first look at a large one."""
+    labels: bool = True
+    """Look for wrong labels, too: every picture goes through a network, which takes longest."""
+
+
+def run_audit(config: AuditConfig) -> None:
+    """Audit a folder, write what was found to ``config.out`` and print the summary.
+
+    Raises:
+        AuditError, FileError: see ``audit_folder``.
+        OSError: the results cannot be written.
+    """
+    from artifact_utils.audit.findings import audit_folder  # PyTorch and scikit-learn: --help does not wait for them
+    from artifact_utils.audit.html_page import render_html
+
+    table = config.out / "table.parquet"
+    findings = audit_folder(config.folder, table=table, at_most=config.at_most, labels=config.labels)
+    config.out.mkdir(parents=True, exist_ok=True)
+    tables = {"issues": findings.issues, "duplicates": findings.duplicates, "label_errors": findings.label_errors}
+    for name, frame in tables.items():
+        if frame is not None:
+            text = frame.to_csv(index=False).encode("utf-8", "surrogateescape")
+            write_bytes(config.out / f"{name}.csv", text)
+    write_bytes(config.out / "report.html", render_html(config.folder, findings).encode())
+    print(findings.balance().to_string(index=False))
+    print()
+    print(findings.summary().to_string(index=False))
+    if findings.shortcuts is not None:
+        print(f"\n{findings.shortcuts}")
+    print("\nwhat to fix:")
+    print("\n".join(f"- {line}" for line in findings.to_fix()) or "nothing")
+    print(f"\neverything in pictures: {config.out / 'report.html'}")
