@@ -45,7 +45,10 @@ The public names below are imported when they are first used. None is called lik
 """
 
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False  # typing is not imported: Ctrl-C is one line once this file and console.py are loaded
+if TYPE_CHECKING:
+    from typing import Any
 
 _HOME = {
     "TrainConfig": "config",
@@ -63,7 +66,7 @@ _HOME = {
 __all__ = list(_HOME)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

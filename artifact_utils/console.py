@@ -20,14 +20,19 @@ Results go to stdout by ``print``; progress and warnings through ``logging.getLo
 hides the progress bars.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from types import FrameType
-from typing import Any, ClassVar, NoReturn, TypeVar
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # until this module is loaded, Ctrl-C shows a traceback: the import of typing would take longest
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+    from typing import Any, ClassVar, NoReturn, TypeVar
+
+    T = TypeVar("T")
 
 FAILED, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 """Exit codes: an error, Ctrl-C (128 + SIGINT), a closed stdout (128 + SIGPIPE)."""
