@@ -10,33 +10,33 @@ Over several machines, which share the data folder, the same command on each; HO
 
     torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 model_training.py
 
---batch-size is that of each process: N processes learn what one with N times the batch does.
+--batch-size is that of each process.
 The run folder, runs/ARCH unless --out names another, gets the weights, metrics.json, the curves, and the probability
 of every test picture in predictions.csv.
 """
 
-from artifact_utils.console import read_arguments, run_cli
+from artifact_utils.console import is_first_process, read_arguments, run_cli
 
 
 def main() -> None:
     from artifact_utils.config import TrainConfig
 
     config = read_arguments(TrainConfig, __doc__)
-    from artifact_utils import distributed  # PyTorch takes seconds to load: --help does not wait for it
+    from artifact_utils import distributed
     from artifact_utils.demo import ensure_dataset
-    from artifact_utils.training import report, train
+    from artifact_utils.training import summarise_run, train
 
     distributed.join()
     if not config.resume:
         distributed.on_rank_0(lambda: ensure_dataset(config.data))
     run = train(config)
-    if distributed.rank() == 0:
-        print(report(run))
+    if is_first_process():
+        print(summarise_run(run))
 
 
 if __name__ == "__main__":
     run_cli(
         main,
-        interrupted="stopped: the same command goes on with what is already done",
+        interrupted="stopped; the same command goes on with what is already done",
         out_of_memory="choose a smaller --batch-size or --image-size",
     )

@@ -3,14 +3,18 @@
 A folder holds two files for each size: ``squares-160.bin``, one row of ``size * size * 3`` bytes for each picture, and
 ``squares-160.txt``, one line for each row with the hash of the file it was decoded from and the checksum of the pixels.
 Both only grow. A row counts from the moment its line is written, so a kill in between costs one picture; a line whose
-pixels never reached the disk is found out by its checksum. A file that changed has another hash, and is decoded anew.
+pixels never reached the disk is found out by its checksum. A file that changed has another hash, and is decoded anew;
+``squares-files.txt`` holds the size, the time of change and the hash of each file, so that only files of another size
+or time are read and hashed again.
 """
 
 import errno
 import hashlib
+import logging
 import os
 import re
 import shutil
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,15 +27,18 @@ import numpy as np
 import PIL
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from artifact_utils.console import progress_bar
 from artifact_utils.files import locked, write_bytes
 from artifact_utils.images import ImageError, decode_image, load_image, read_file
 from artifact_utils.transforms import to_square
 
+logger = logging.getLogger(__name__)
+
 MEMORY_BYTES = 2 * 1024**3  # squares kept in memory where no folder can be written; a larger set is decoded every epoch
 DISK_BYTES = 20 * 1024**3
+SETTLED_SECONDS = 2
+"""Age of a change from which on a file's time tells later changes: file systems count time in steps, some of 2 s."""
 QUEUE_LENGTH = 64  # pictures worked on ahead of the consumer
 HEADER = f"artifact_utils squares 1, Pillow {PIL.__version__}"  # another decoder may give other pixels
 
@@ -85,7 +92,7 @@ def decode_squares(
             with locked(folder, wait=True):  # a second process waits here, and then finds everything decoded
                 return _Store(folder, image_size, max_bytes).fill(paths, progress)
         except OSError as error:
-            tqdm.write(f"no cache in {folder} ({error.strerror}): decoded into memory, again at every start")
+            logger.warning("no cache in %s (%s): decoded into memory, again at every start", folder, error.strerror)
     return _decode_into_memory(paths, image_size, progress)
 
 
@@ -109,6 +116,7 @@ class _Store:
         self.data, self.index = folder / f"squares-{image_size}.bin", folder / f"squares-{image_size}.txt"
         self.max_rows = self._room(folder, max_bytes) // self.row_bytes
         self.n_rows = self._read_index()
+        self.files = _KnownFiles(folder)
 
     def _room(self, folder: Path, max_bytes: int) -> int:
         """Bytes for this size; the other sizes are given up, the one not used for longest first, if they take half."""
@@ -159,18 +167,25 @@ class _Store:
                     self.known[digest], self.n_rows = (self.n_rows, checksum), self.n_rows + 1
                     written.add(digest)
                 rows[path] = self.known[digest][0]
+        self.files.write()
         if left_out and len(set(rows.values())) < self.n_rows:  # rows of files that are gone or changed take up room
             self._keep_only(set(rows.values()))
             return self.fill(paths, None)
         if left_out:
-            tqdm.write(f"the cache {self.data.parent} is full: {len(left_out)} pictures are decoded at every use")
+            logger.warning(
+                "the cache %s is full: %d pictures are decoded at every use", self.data.parent, len(left_out)
+            )
         return Squares(self.image_size, self._mapped(), rows, errors)
 
     def _find_or_decode(self, path: Path) -> tuple[str, bytes | None] | ImageError:
         """The hash of a file, and its pixels unless they are stored and whole."""
         try:
-            content = read_file(path)
+            digest = self.files.digest(path)
+            if digest is not None and digest in self.known and self._is_whole(digest):
+                return digest, None
+            state, content = self.files.state(path), read_file(path)  # in this order: a change meanwhile is noticed
             digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+            self.files.add(path, state, digest)
             if digest in self.known and self._is_whole(digest):
                 return digest, None
             square = to_square(decode_image(content, str(path), min_side=self.image_size), self.image_size)
@@ -207,6 +222,48 @@ class _Store:
         side = self.image_size
         flat = torch.from_file(str(self.data), shared=False, size=self.n_rows * self.row_bytes, dtype=torch.uint8)
         return flat.view(self.n_rows, side, side, 3).permute(0, 3, 1, 2)
+
+
+class _KnownFiles:
+    """The hashes of files that did not change since they were read, told by their size and time of change.
+
+    Paths are told from the folder of the cache, so that it can be moved together with the pictures.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.table = folder, folder / "squares-files.txt"
+        text = self.table.read_text("ascii", "replace") if self.table.exists() else ""
+        words = [line.split() for line in text.split("\n")[:-1]]
+        self.known = {key: (state, digest) for key, state, digest in (w for w in words if len(w) == 3)}
+        self.changed = False
+
+    def state(self, path: Path) -> str | None:
+        """Size and time of the last change; None where that says nothing yet, or there is no file."""
+        try:
+            status = path.stat()
+        except (OSError, ValueError):  # a NUL byte in the name
+            return None
+        changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
+        return f"{status.st_size}:{changed_ns}" if changed_ns < time.time_ns() - SETTLED_SECONDS * 10**9 else None
+
+    def digest(self, path: Path) -> str | None:
+        """The hash of a file, if it is the same as when it was added."""
+        known = self.known.get(self._key(path))
+        return known[1] if known is not None and known[0] == self.state(path) else None
+
+    def add(self, path: Path, state: str | None, digest: str) -> None:
+        if state is not None:
+            self.known[self._key(path)] = state, digest
+            self.changed = True
+
+    def write(self) -> None:
+        if self.changed:
+            lines = [f"{key} {state} {digest}\n" for key, (state, digest) in self.known.items()]
+            write_bytes(self.table, "".join(lines).encode())
+
+    def _key(self, path: Path) -> str:
+        name = os.fsencode(os.path.relpath(path, self.folder))
+        return hashlib.blake2b(name, digest_size=16).hexdigest()
 
 
 def decode(path: Path, image_size: int) -> Tensor:

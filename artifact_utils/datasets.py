@@ -1,5 +1,6 @@
 """Labelled portraits as tensors: reading the folders, splitting by person, balancing the classes, batching."""
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,43 +13,24 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from artifact_utils.batch_augmentation import encode_change
+from artifact_utils.augmentation import Recipe, draw_change, encode_change, jpeg_round_trip
 from artifact_utils.cache import Squares, decode_squares
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.faces import FACE_COLUMNS, Face, find_shares
-from artifact_utils.files import read_csv
+from artifact_utils.files import is_utf8, read_csv
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
-from artifact_utils.labels import ARTIFACT, CLASS_NAMES
+from artifact_utils.labels import ARTIFACT, CLASS_NAMES, Portrait
 from artifact_utils.losses import UNKNOWN
 from artifact_utils.synthesis import draw_kind, harmless_edit, inject
-from artifact_utils.transforms import Recipe, draw_change, jpeg_round_trip
+
+logger = logging.getLogger(__name__)
 
 
 class DataError(ArtifactUtilsError):
     """A data set that cannot be trained or evaluated on."""
 
 
-@dataclass(frozen=True)
-class Portrait:
-    """One labelled file.
-
-    ``group`` is the person (or the prompt family) it shows; ``face`` holds the points of ``synthesis.Face`` as ten
-    numbers, x and y as shares of the width and the height; ``kind`` is the kind of its artifact, ``strength`` how gross
-    it is, from 0 to 1, and ``mask`` a picture that is white where it is. All are empty where nobody said. ``made`` is
-    the seed of an artifact that the picture is given when it is opened, None for the picture as it is.
-    """
-
-    path: Path
-    label: int
-    group: str = ""
-    face: tuple[float, ...] = ()
-    kind: str = ""
-    made: int | None = None
-    strength: float | None = None
-    mask: Path | None = None
-
-
-def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> list[Portrait]:
+def list_portraits(root: Path, split: str, *, need_artifacts: bool = True, skip_broken: bool = False) -> list[Portrait]:
     """List ``root/split/{artifacts,no_artifacts}/*`` in the order of the names.
 
     The label comes from the folder's name, never from its place in the alphabet. Groups come from
@@ -60,13 +42,12 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
         root: a folder made by ``organize_dataset.py``.
         split: train, val or test.
         need_artifacts: whether their absence is an error.
+        skip_broken: leave out files whose names are not valid UTF-8, which no table can hold, instead of stopping.
 
     Raises:
-        DataError: a folder is missing, a class is empty, or one of the tables cannot be read.
+        DataError: a folder is missing, a class is empty, a name is not valid UTF-8, or a table cannot be read.
     """
-    groups = {row["path"]: row["group"] for row in read_csv(root / "manifest.csv", ("path", "group"))}
-    faces = read_faces(root / "faces.csv")
-    artifacts = read_artifacts(root)
+    said = read_tables(root)
     portraits = []
     for label, class_name in enumerate(CLASS_NAMES):
         folder = root / split / class_name
@@ -84,42 +65,49 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True) -> li
             )
         for file in files:
             name = file.relative_to(root).as_posix()
-            portrait = Portrait(file, label, groups.get(name, ""), faces.get(name, ()))
-            portraits.append(replace(portrait, **artifacts.get(name, {})))
+            if not is_utf8(name):
+                if not skip_broken:
+                    raise DataError(f"{str(file)!r}: its name is not valid UTF-8: rename it, or use --skip-broken")
+                logger.warning("left out %r: its name is not valid UTF-8", str(file))
+                continue
+            portraits.append(Portrait(file, label, **said.get(name, {})))
     return portraits
 
 
-def read_artifacts(root: Path) -> dict[str, dict[str, Any]]:
-    """What ``root/artifacts.csv`` says of each artifact, by path: its ``kind``, ``strength`` and ``mask``.
+def read_tables(root: Path) -> dict[str, dict[str, Any]]:
+    """What the tables in ``root`` say of each picture, by its path: fields of ``Portrait``.
 
     Raises:
-        DataError: a strength is not a number.
+        DataError: a number is none, or a mask lies outside ``root``.
     """
-    file = root / "artifacts.csv"
-    try:
-        return {
-            row["path"]: {
-                "kind": row["kind"],
-                "strength": float(row["strength"]) if row["strength"] else None,
-                "mask": root / row["mask"] if row["mask"] else None,
-            }
-            for row in read_csv(file, ("path", "kind"), optional=("strength", "mask"))
-        }
-    except ValueError as error:
-        raise DataError(f"{file} cannot be read ({error}): correct it, or remove it") from error
+    said: dict[str, dict[str, Any]] = {}
+    for name, columns, optional in TABLES:
+        try:
+            for row in read_csv(root / name, ("path", *columns), optional):
+                said.setdefault(row.pop("path"), {}).update(_fields(root, row))
+        except ValueError as error:
+            raise DataError(f"{root / name} cannot be read ({error}): correct it, or remove it") from error
+    return said
 
 
-def read_faces(file: Path) -> dict[str, tuple[float, ...]]:
-    """The five points of each face by path; none if there is no such file.
+TABLES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("manifest.csv", ("group",), ()),
+    ("faces.csv", FACE_COLUMNS, ()),
+    ("artifacts.csv", ("kind",), ("strength", "mask")),
+)
+"""Tables beside the class folders, their columns beside ``path``, and those that they may lack."""
 
-    Raises:
-        DataError: a row holds something else than numbers.
-    """
-    try:
-        rows = read_csv(file, ("path", *FACE_COLUMNS))
-        return {row["path"]: tuple(float(row[column]) for column in FACE_COLUMNS) for row in rows}
-    except ValueError as error:
-        raise DataError(f"{file} cannot be read ({error}): correct it, or remove it") from error
+
+def _fields(root: Path, row: dict[str, str]) -> dict[str, Any]:
+    """A row of one of ``TABLES`` as fields of ``Portrait``."""
+    if FACE_COLUMNS[0] in row:
+        return {"face": tuple(float(row[column]) for column in FACE_COLUMNS)}
+    if "kind" not in row:
+        return dict(row)
+    mask = root / row["mask"] if row["mask"] else None
+    if mask is not None and not mask.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"the mask {row['mask']} lies outside {root}")
+    return {"kind": row["kind"], "strength": float(row["strength"]) if row["strength"] else None, "mask": mask}
 
 
 def with_made_artifacts(

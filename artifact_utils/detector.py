@@ -18,8 +18,9 @@ from torch import Tensor
 
 from artifact_utils.cache import decode_stream
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
-from artifact_utils.config import ConfigError, amp_dtype, resolve_device
+from artifact_utils.config import ConfigError
 from artifact_utils.console import read_arguments, run_cli
+from artifact_utils.device import amp_dtype, resolve_device
 from artifact_utils.images import ImageError, load_image
 from artifact_utils.models import ArtifactClassifier, fuse_batch_norm
 from artifact_utils.transforms import build_transforms, to_square

@@ -1,14 +1,13 @@
 """Several processes that train as one: what ``torchrun`` starts. In a process of its own everything here does nothing.
 
-Each process (a rank) takes its part of every batch; DistributedDataParallel averages the gradients, and batch norms see
-the whole batch. So N processes with a batch of B do what one does with a batch of N * B. Gloo carries what is on the
-CPU, NCCL what is on a GPU.
+Each process (a rank) takes its share of every batch, and DistributedDataParallel averages the gradients. Batch norms
+see the whole batch on GPUs (SyncBatchNorm); on CPUs each sees the share of its process, as is usual there, and the
+statistics of rank 0 are the ones that are kept. Gloo carries what is on the CPU, NCCL what is on a GPU.
 """
 
 import atexit
-import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -16,8 +15,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-
-from artifact_utils.models import ArtifactClassifier
 
 T = TypeVar("T")
 
@@ -35,19 +32,23 @@ def join() -> None:
 
 
 def leave() -> None:
+    """Leave the other processes; without any it does nothing."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def rank() -> int:
+    """The number of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
+    """How many processes there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def local_rank() -> int:
+    """The number of this process on its machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
@@ -70,7 +71,7 @@ def on_rank_0(function: Callable[[], T]) -> T:
     try:
         if rank() == 0:
             outcome = [function(), None]
-    except Exception as error:
+    except Exception as error:  # whatever it is, the others must not wait for ever
         outcome = [None, str(error)]
         raise
     finally:
@@ -104,106 +105,20 @@ def anywhere(flag: bool) -> bool:
     return bool(total(torch.tensor(float(flag))) > 0)
 
 
-class Locating(nn.Module):
-    """A model whose forward pass says where, too: DistributedDataParallel and the compiler only know ``forward``."""
-
-    def __init__(self, model: ArtifactClassifier) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:  # (B, 3, S, S) -> (B,) and (B, h, w)
-        return self.model.locate(images)
-
-
-def parallel(model: ArtifactClassifier) -> nn.Module:
-    """The model as what a training step calls: averaged over the processes, if there are several."""
+def parallel(network: nn.Module) -> nn.Module:
+    """The network as a training step calls it: gradients averaged over the processes, if there are several."""
     if world_size() == 1:
-        return Locating(model)
-    device = next(model.parameters()).device
-    ids = [device.index] if device.type == "cuda" else None
-    # batch norms agree on their statistics in the forward pass: there are no buffers left to broadcast
-    known = inspect.signature(DistributedDataParallel.__init__).parameters
-    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # what it was before
-    option: dict[str, Any] = {name: False}
-    return DistributedDataParallel(Locating(model), device_ids=ids, **option)
+        return network
+    device = next(network.parameters()).device
+    if device.type == "cuda":
+        from timm.layers import convert_sync_batchnorm  # unlike PyTorch's, it keeps the activation in timm's norms
+
+        return DistributedDataParallel(convert_sync_batchnorm(network), device_ids=[device.index])
+    return DistributedDataParallel(network)
 
 
-def share_statistics(model: ArtifactClassifier) -> ArtifactClassifier:
-    """Let batch norms and dropout see the batch of all processes, not only their own part, while they train."""
-    if world_size() == 1:
-        return model
-    for module in model.modules():  # a new class: the same parameters and buffers under the same names
-        if isinstance(module, nn.Dropout | nn.Dropout2d):
-            module.__class__ = _SharedDropout if isinstance(module, nn.Dropout) else _SharedDropout2d
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and not next(model.parameters()).is_cuda:
-            module.__class__ = _SharedBatchNorm  # type: ignore[assignment]
-    if next(model.parameters()).is_cuda:
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-any-return]
-    return model
-
-
-class _SharedDropout(nn.Dropout):
-    """Draws for the batch of all processes, whose generators agree, and takes the part of this one."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
-            return input
-        return input * _own_part_of_mask(input, input.shape[1:], self.p)
-
-
-class _SharedDropout2d(nn.Dropout2d):
-    """The same for whole channels."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return input * _own_part_of_mask(input, (input.shape[1], 1, 1), self.p) if self.training else input
-
-
-def _own_part_of_mask(input: Tensor, shape: Sequence[int], p: float) -> Tensor:
-    kept = input.new_empty(len(input) * world_size(), *shape).bernoulli_(1 - p).div_(1 - p)
-    return kept[rank() * len(input) : (rank() + 1) * len(input)]
-
-
-class _SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """``SyncBatchNorm`` for the CPU, where PyTorch has none: the moments are averaged over the processes.
-
-    Only parts of the same size make that average the moments of the whole; the sampler hands out no others.
-    """
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        pass
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(input)
-        others = [0, *range(2, input.dim())]
-        wide = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
-        variance, middle = torch.var_mean(wide, dim=others, correction=0)
-        middle, variance = middle.double(), variance.double()  # the difference below would cancel in single precision
-        moments = _SumOverRanks.apply(torch.stack([middle, variance + middle**2])) / world_size()
-        middle, variance = moments[0], moments[1] - moments[0] ** 2
-        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
-            with torch.no_grad():
-                n = input.numel() // input.shape[1] * world_size()
-                momentum = 0.1 if self.momentum is None else self.momentum
-                self.num_batches_tracked += 1
-                self.running_mean.lerp_(middle.to(self.running_mean.dtype), momentum)
-                self.running_var.lerp_((variance * n / (n - 1)).to(self.running_var.dtype), momentum)
-        shape = [1, -1, *[1] * (input.dim() - 2)]
-        factor = (
-            torch.rsqrt(variance + self.eps) if self.weight is None else self.weight / torch.sqrt(variance + self.eps)
-        )
-        middle, factor = (x.to(input.dtype).view(shape) for x in (middle, factor))
-        scaled = (input - middle) * factor
-        return scaled if self.bias is None else scaled + self.bias.view(shape)
-
-
-class _SumOverRanks(torch.autograd.Function):
-    """A sum over all processes; each gets back the gradients of all."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:
-        return total(tensor.clone())
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return total(gradient.clone())
+def share_statistics(model: nn.Module) -> None:
+    """Give every process the buffers of rank 0, so that all evaluate the same model."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)

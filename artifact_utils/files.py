@@ -32,6 +32,15 @@ def real_path(path: Path | str) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError on a loop of links
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a name from the file system is text; if not, it holds surrogates for bytes that are none."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def file_digest(path: Path) -> str | None:
     """SHA-256 of a regular file as hex digits; None if nothing is there, ``not a regular file`` for anything else."""
     if not os.path.lexists(path):

@@ -1,6 +1,7 @@
-"""Class names, their numbers, the families of artifacts, and how a label is read from a file name."""
+"""Class names, their numbers, the families of artifacts, how a label is read from a file name, and ``Portrait``."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from artifact_utils.console import ArtifactUtilsError
@@ -40,3 +41,23 @@ def parse_label(path: str | Path, artifact_label: int = ARTIFACT) -> int:
     if match is None:
         raise LabelError(f"no label in {Path(path).name!r}: expected a name ending in _0 or _1")
     return ARTIFACT if int(match.group(1)) == artifact_label else CLEAN
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One labelled file.
+
+    ``group`` is the person (or the prompt family) it shows; ``face`` holds the points of ``faces.Face`` as ten
+    numbers, x and y as shares of the width and the height; ``kind`` is the kind of its artifact, ``strength`` how gross
+    it is, from 0 to 1, and ``mask`` a picture that is white where it is. All are empty where nobody said. ``made`` is
+    the seed of an artifact that the picture is given when it is opened, None for the picture as it is.
+    """
+
+    path: Path
+    label: int
+    group: str = ""
+    face: tuple[float, ...] = ()
+    kind: str = ""
+    made: int | None = None
+    strength: float | None = None
+    mask: Path | None = None

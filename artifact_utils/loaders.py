@@ -1,5 +1,6 @@
-"""From a data set to batches: splitting by person, loading."""
+"""From a data set to batches: which pictures are trained, validated and tested on, and how they are loaded."""
 
+import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,24 +14,91 @@ import torch
 from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from artifact_utils import distributed
 from artifact_utils.audit import find_duplicates, near_duplicate_groups, outline_pixels, united_groups
-from artifact_utils.cache import DISK_BYTES, decode_squares
-from artifact_utils.datasets import (
-    ArtifactDataset,
-    DataError,
-    Portrait,
-    Sample,
-    list_portraits,
-    with_made_artifacts,
-)
+from artifact_utils.augmentation import RECIPES, build_augmentation
+from artifact_utils.cache import Squares, decode_squares
+from artifact_utils.config import ResolvedConfig
+from artifact_utils.datasets import ArtifactDataset, DataError, Sample, list_portraits, with_made_artifacts
 from artifact_utils.images import ImageError
-from artifact_utils.labels import ARTIFACT
+from artifact_utils.labels import ARTIFACT, Portrait
 from artifact_utils.sampling import EpochSampler
 from artifact_utils.synthesis import FAMILIES, KINDS
-from artifact_utils.transforms import RECIPES, Augment, build_augmentation
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """Batches of ``Sample`` with pictures in uint8; ``test`` is None where there is no test folder.
+
+    With several processes each has its share: of every training batch a stretch, of the evaluation batches every so
+    many, so that each is the same as in one process.
+    """
+
+    train: DataLoader[Sample]
+    validation: DataLoader[Sample]
+    test: DataLoader[Sample] | None
+
+
+def build_loaders(config: ResolvedConfig) -> Loaders:
+    """Read ``config.data/{train,val,test}`` and batch it; without ``val/``, validation is split off training by person.
+
+    Made artifacts are of the kinds that ``artifacts.csv`` names for the training pictures, of every kind where it names
+    none; ``config.leave_out`` is left out of training alone. With a synthetic fraction of 1 no labelled artifact is
+    needed: where validation or test has none, made ones stand in.
+
+    Raises:
+        DataError: a missing folder, an empty class, groups that cannot be split, or pictures that cannot be read.
+    """
+    sides = read_sides(config)
+    kinds = {portrait.kind for portrait in sides["train"]} & set(KINDS) or set(KINDS)
+    for seed, name in enumerate(("validation", "test")):
+        if name in sides and not any(portrait.label == ARTIFACT for portrait in sides[name]):
+            sides[name] = with_made_artifacts(sides[name], seed=seed, kinds=_drawable(kinds))
+    datasets = _build_datasets(config, sides, _drawable(kinds - set(FAMILIES.get(config.leave_out, ()))))
+    _report_broken([error for dataset in datasets.values() for error in dataset.rejected], config.skip_broken)
+    for name, dataset in datasets.items():
+        if not (dataset.targets != ARTIFACT).any() or (_needs_labels(config) and not dataset.targets.any()):
+            raise DataError(f"{config.data}: no readable picture is left of one class in {name}")
+    evaluated = {
+        name: evaluation_loader(datasets[name], 2 * config.batch_size)  # twice as many: it keeps no gradients
+        for name in ("validation", "test")
+        if name in datasets
+    }
+    return Loaders(_training_loader(config, datasets["train"]), evaluated["validation"], evaluated.get("test"))
+
+
+def read_sides(config: ResolvedConfig) -> dict[str, list[Portrait]]:
+    """Which pictures are trained (``train``), validated (``validation``) and tested (``test``) on.
+
+    Raises:
+        DataError: a missing folder, an empty class, or groups that cannot be split.
+    """
+    options = {"need_artifacts": _needs_labels(config), "skip_broken": config.skip_broken}
+    portraits = list_portraits(config.data, "train", **options)
+    if (config.data / "val").is_dir():
+        sides = {"train": portraits, "validation": list_portraits(config.data, "val", **options)}
+    else:
+        split = split_by_group(portraits, validation_fraction=config.validation_fraction, seed=config.split_seed)
+        sides = dict(zip(("train", "validation"), split, strict=True))
+    if config.label_fraction < 1.0:
+        sides["train"] = _some_of(sides["train"], config.label_fraction, np.random.default_rng(config.seed))
+    if len(sides["train"]) < MIN_TRAINING:
+        n = len(sides["train"])
+        raise DataError(f"{config.data}: {n} training pictures are too few, {MIN_TRAINING} make the smallest batch")
+    if config.test and (config.data / "test").is_dir():
+        sides["test"] = list_portraits(config.data, "test", **options)
+    return sides
+
+
+MIN_TRAINING = 2
+"""Pictures of the smallest training set, for each process: batch norm cannot learn from one."""
+
+
+def _needs_labels(config: ResolvedConfig) -> bool:
+    return config.artifact_fraction is None or config.synthetic_fraction < 1.0
 
 
 def split_by_group(
@@ -76,158 +144,6 @@ def _group_names(portraits: Sequence[Portrait]) -> np.ndarray:
     return united_groups(names, near_duplicate_groups([portrait.path for portrait in portraits]).to_numpy())
 
 
-@dataclass(frozen=True)
-class Loaders:
-    """Batches of ``Sample`` with pictures in uint8; ``test`` is None where there is no test folder.
-
-    With several processes each has its part: of every training batch a stretch, of the evaluation batches every so
-    many, so that each is the same as in one process.
-    """
-
-    train: DataLoader[Sample]
-    validation: DataLoader[Sample]
-    test: DataLoader[Sample] | None
-
-
-def build_loaders(
-    root: Path,
-    *,
-    image_size: int,
-    eval_size: int | None = None,
-    batch_size: int = 32,
-    augment: Augment = "heavy",
-    augment_in_batches: bool = False,
-    artifact_fraction: float | None = 0.5,
-    synthetic_fraction: float = 0.0,
-    paired: bool = False,
-    harmless_fraction: float = 0.0,
-    leave_out: str = "",
-    label_fraction: float = 1.0,
-    with_test: bool = True,
-    validation_fraction: float = 0.2,
-    split_seed: int = 0,
-    seed: int = 0,
-    workers: int = 0,
-    pin_memory: bool = False,
-    skip_broken: bool = False,
-    cache: Path | None = None,
-    cache_bytes: int = DISK_BYTES,
-    part: tuple[int, int] = (0, 1),
-) -> Loaders:
-    """Read ``root/{train,val,test}`` and batch it; without ``val/``, validation is split off training by person.
-
-    Args:
-        root: a folder made by ``organize_dataset.py``.
-        image_size: side of the training pictures.
-        eval_size: side of the validation and test pictures; by default ``image_size``.
-        batch_size: of training, in each process; evaluation takes twice as many, it keeps no gradients.
-        augment: of training only.
-        augment_in_batches: only draw it; the batches are left to ``augment_batch``, which a GPU does in no time.
-        artifact_fraction, synthetic_fraction, paired: of the training draws, see ``EpochSampler``. Made artifacts are
-            of the kinds that ``artifacts.csv`` names for the training pictures, of every kind where it names none. With
-            a synthetic fraction of 1 no labelled artifact is needed: where a split has none, made ones stand in.
-        harmless_fraction: of the clean training draws, see ``ArtifactDataset``.
-        validation_fraction: share of the training pictures to validate on, if there is no ``val/``.
-        leave_out: a family of artifacts that is made in validation and test only.
-        label_fraction: share of the training pictures of each class that is used.
-        with_test: whether the test folder is read.
-        split_seed: of the split.
-        seed: of order and augmentation.
-        workers: processes that augment; 0 does it in this one.
-        pin_memory: for copies to a GPU.
-        skip_broken: go on without the pictures that cannot be read instead of stopping.
-        cache, cache_bytes: folder of the decoded pictures and what it may hold, see ``decode_squares``.
-        part: number of this process and how many there are.
-
-    Raises:
-        DataError: a missing folder, an empty class, groups that cannot be split, or pictures that cannot be read.
-    """
-    need_artifacts = artifact_fraction is None or synthetic_fraction < 1.0
-    portraits = list_portraits(root, "train", need_artifacts=need_artifacts)
-    if (root / "val").is_dir():
-        sides = {"train": portraits, "validation": list_portraits(root, "val", need_artifacts=need_artifacts)}
-    else:
-        split = split_by_group(portraits, validation_fraction=validation_fraction, seed=split_seed)
-        sides = dict(zip(("train", "validation"), split, strict=True))
-    if label_fraction < 1.0:
-        sides["train"] = _some_of(sides["train"], label_fraction, np.random.default_rng(seed))
-    if with_test and (root / "test").is_dir():
-        sides["test"] = list_portraits(root, "test", need_artifacts=need_artifacts)
-    known = {portrait.kind for portrait in sides["train"]} & set(KINDS) or set(KINDS)
-    kinds = known - set(FAMILIES.get(leave_out, ()))
-    for seed_of_side, name in enumerate(("validation", "test")):
-        if name in sides and not any(portrait.label == ARTIFACT for portrait in sides[name]):
-            sides[name] = with_made_artifacts(sides[name], seed=seed_of_side, kinds=_drawable(known))
-
-    sizes = {name: image_size if name == "train" else eval_size or image_size for name in sides}
-    squares = {
-        size: decode_squares(
-            [portrait.path for name, side in sides.items() if sizes[name] == size for portrait in side],
-            size,
-            folder=cache,
-            max_bytes=cache_bytes,
-            progress=f"decode to {size} px" if part[0] == 0 else None,
-        )
-        for size in dict.fromkeys(sizes.values())
-    }
-    datasets = {
-        name: ArtifactDataset(
-            side,
-            sizes[name],
-            RECIPES[augment]
-            if name == "train" and augment_in_batches and augment != "none"
-            else build_augmentation(augment if name == "train" else "none"),
-            squares=squares[sizes[name]],
-            find_faces=synthetic_fraction > 0 if name == "train" else any(p.made is not None for p in side),
-            kinds=_drawable(kinds),
-            harmless_fraction=harmless_fraction if name == "train" else 0.0,
-        )
-        for name, side in sides.items()
-    }
-    _report_broken([error for dataset in datasets.values() for error in dataset.rejected], skip_broken)
-    for name, dataset in datasets.items():
-        if not (dataset.targets != ARTIFACT).any() or (need_artifacts and not (dataset.targets == ARTIFACT).any()):
-            raise DataError(f"{root}: no readable picture is left of one class in {name}")
-
-    options: dict[str, Any] = {
-        "pin_memory": pin_memory,
-        "generator": torch.Generator(),  # its own, so that going on in mid-epoch finds the global one as it was left
-        "worker_init_fn": _set_up_worker,
-    }
-
-    validation = evaluation_loader(datasets["validation"], 2 * batch_size)
-    test = evaluation_loader(datasets["test"], 2 * batch_size) if "test" in datasets else None
-
-    n_parts = part[1]
-    train = datasets["train"]
-    batch_size = min(batch_size, len(train) // n_parts)
-    sampler = EpochSampler(
-        train.targets.numpy(),
-        artifact_fraction=artifact_fraction,
-        synthetic_fraction=synthetic_fraction,
-        paired=paired,
-        seed=seed,
-        batch_size=batch_size * n_parts,
-        part=part,
-    )
-    if workers:
-        options |= {"num_workers": workers, "persistent_workers": True, "prefetch_factor": 4}
-    training = DataLoader(train, batch_size, sampler=sampler, **options)
-    return Loaders(training, validation, test)
-
-
-def evaluation_loader(dataset: ArtifactDataset, batch_size: int) -> DataLoader[Sample]:
-    """Batches of a data set in its order; several processes take them in turn, the same that one would make.
-
-    Args:
-        dataset: whose transform changes nothing at random.
-        batch_size: pictures of a batch; the last may be smaller.
-    """
-    batches = torch.arange(len(dataset)).split(batch_size)
-    own = [batch.tolist() for batch in batches[distributed.rank() :: distributed.world_size()]]
-    return DataLoader(dataset, batch_sampler=own, pin_memory=torch.cuda.is_available(), generator=torch.Generator())
-
-
 def _some_of(portraits: Sequence[Portrait], share: float, rng: np.random.Generator) -> list[Portrait]:
     """That share of each class, one picture at least."""
     labels = np.array([portrait.label for portrait in portraits])
@@ -241,6 +157,79 @@ def _some_of(portraits: Sequence[Portrait], share: float, rng: np.random.Generat
 def _drawable(kinds: set[str]) -> set[str] | None:
     """What ``draw_kind`` takes: all kinds are drawn by family."""
     return None if kinds == set(KINDS) else kinds
+
+
+def _build_datasets(
+    config: ResolvedConfig, sides: dict[str, list[Portrait]], kinds: set[str] | None
+) -> dict[str, ArtifactDataset]:
+    sizes = {name: config.image_size if name == "train" else config.eval_size for name in sides}
+    squares = {size: _decode(config, sides, sizes, size) for size in dict.fromkeys(sizes.values())}
+    if config.augment != "none" and config.device.startswith("cuda"):
+        augmentation: Any = RECIPES[config.augment]  # only drawn: the GPU changes whole batches
+    else:
+        augmentation = build_augmentation(config.augment)
+    datasets = {}
+    for name, portraits in sides.items():
+        is_train = name == "train"
+        datasets[name] = ArtifactDataset(
+            portraits,
+            sizes[name],
+            augmentation if is_train else build_augmentation("none"),
+            squares=squares[sizes[name]],
+            find_faces=config.synthetic_fraction > 0 if is_train else any(p.made is not None for p in portraits),
+            kinds=kinds,
+            harmless_fraction=config.harmless_fraction if is_train else 0.0,
+        )
+    return datasets
+
+
+def _decode(config: ResolvedConfig, sides: dict[str, list[Portrait]], sizes: dict[str, int], size: int) -> Squares:
+    return decode_squares(
+        [portrait.path for name, portraits in sides.items() if sizes[name] == size for portrait in portraits],
+        size,
+        folder=config.cache,
+        max_bytes=round(config.cache_gb * 1e9),
+        progress=f"decode to {size} px" if distributed.rank() == 0 else None,
+    )
+
+
+def _training_loader(config: ResolvedConfig, dataset: ArtifactDataset) -> DataLoader[Sample]:
+    n_processes = distributed.world_size()
+    batch_size = min(config.batch_size, len(dataset) // n_processes)
+    if batch_size < MIN_TRAINING:
+        raise DataError(f"{config.data}: {len(dataset)} training pictures are too few for {n_processes} processes")
+    sampler = EpochSampler(
+        dataset.targets.numpy(),
+        artifact_fraction=config.artifact_fraction,
+        synthetic_fraction=config.synthetic_fraction,
+        paired=config.paired,
+        seed=config.seed,
+        batch_size=batch_size * n_processes,
+        rank=distributed.rank(),
+        world_size=n_processes,
+    )
+    options: dict[str, Any] = {}
+    if config.workers:
+        options = {"num_workers": config.workers, "persistent_workers": True, "prefetch_factor": 4}
+    return DataLoader(dataset, batch_size, sampler=sampler, **options, **_loading())
+
+
+def evaluation_loader(dataset: ArtifactDataset, batch_size: int) -> DataLoader[Sample]:
+    """Batches of a data set in its order; several processes take them in turn, the same that one would make.
+
+    Args:
+        dataset: whose transform changes nothing at random.
+        batch_size: pictures of a batch; the last may be smaller.
+    """
+    batches = torch.arange(len(dataset)).split(batch_size)
+    own = [batch.tolist() for batch in batches[distributed.rank() :: distributed.world_size()]]
+    return DataLoader(dataset, batch_sampler=own, **_loading())
+
+
+def _loading() -> dict[str, Any]:
+    """What all loaders share. Each has a generator of its own, so that none draws from the global one."""
+    pinned = torch.cuda.is_available()
+    return {"pin_memory": pinned, "generator": torch.Generator(), "worker_init_fn": _set_up_worker}
 
 
 def duplicates_across(root: Path, loaders: Loaders) -> pd.DataFrame:
@@ -279,4 +268,4 @@ def _report_broken(errors: list[ImageError], skip_broken: bool) -> None:
         raise DataError(
             f"{len(errors)} pictures cannot be read:\n{listing}\nremove them, or go on without them: --skip-broken"
         )
-    tqdm.write(f"going on without {len(errors)} pictures that cannot be read:\n{listing}")
+    logger.warning("going on without %d pictures that cannot be read:\n%s", len(errors), listing)

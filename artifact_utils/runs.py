@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import logging
+import math
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,12 +14,13 @@ from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from tqdm import tqdm
 
 from artifact_utils import distributed
-from artifact_utils.config import TrainConfig, resolve
+from artifact_utils.config import ResolvedConfig, TrainConfig, flag, resolve
 from artifact_utils.console import INTERRUPTED, ArtifactUtilsError
-from artifact_utils.files import TEMPORARY_NAME, write_bytes, write_csv
+from artifact_utils.files import TEMPORARY_NAME, write_bytes, write_csv, write_json
+
+logger = logging.getLogger(__name__)
 
 STATES = ("last.pt", "previous.pt")
 """Files that a run can be continued from, the newest first."""
@@ -26,14 +29,16 @@ STATES = ("last.pt", "previous.pt")
 CHECKSUM_BYTES = 16  # at the end of a state, where the readers of its zip format look for nothing
 OF_THE_MACHINE = ("out", "device", "workers", "cache", "cache_gb")
 """What a run may be continued with anew; everything else stays as it was."""
+MAX_LOSS_GROWTH = 1000
+"""Times its first value that the loss may reach; beyond that the run has diverged."""
 
 
 class RunError(ArtifactUtilsError):
     """A run that cannot be started or continued as asked."""
 
 
-class TrainingInterrupted(ArtifactUtilsError):  # noqa: N818 (it is no error: everything is saved)
-    """Training was asked to stop and has saved where it was; the message says how to continue."""
+class TrainingInterrupted(ArtifactUtilsError):  # noqa: N818 (it is no error: what was done is saved)
+    """Training was asked to stop; what was done is saved, and the message says how to continue."""
 
     exit_code = INTERRUPTED
 
@@ -48,18 +53,48 @@ class Stateful(Protocol):
 
 @dataclass
 class Progress:
-    """How far a run is; with the model and the optimiser it is all that continuing needs."""
+    """How far a run is; with the state of the ``Learner`` it is all that continuing needs."""
 
-    epoch: int = 0  # the epoch to go on with
-    step: int = 0  # steps of it already done
-    loss_sum: float = 0.0  # of those steps
-    seconds: float = 0.0  # spent on those steps
+    epoch: int = 0
+    """The epoch to go on with, from 0."""
+    first_loss: float | None = None
+    """Mean loss of the first steps of the run."""
     best_epoch: int = -1
-    best_score: tuple[float, float] = (-1.0, 0.0)  # validation macro-F1, then minus its loss
+    best_score: tuple[float, float] = (-1.0, 0.0)
+    """Validation macro-F1 of the best epoch, then minus its loss."""
     history: list[dict[str, float]] = field(default_factory=list)
+    """A row for each whole epoch."""
+
+    def is_best(self, row: Mapping[str, float]) -> bool:
+        """Whether no epoch before had a better validation macro-F1, or the same with a smaller loss."""
+        return _score(row) > tuple(self.best_score)
+
+    def add(self, row: dict[str, float]) -> None:
+        """Take in a whole epoch."""
+        if self.is_best(row):
+            self.best_score, self.best_epoch = _score(row), self.epoch
+        self.history.append(row)
+        self.epoch += 1
+
+    def check_loss(self, loss: float, lr: float) -> None:
+        """Stop a run that has diverged.
+
+        Raises:
+            RunError: the loss is not finite, or ``MAX_LOSS_GROWTH`` times that of the first steps.
+        """
+        self.first_loss = loss if self.first_loss is None else self.first_loss
+        if not loss <= MAX_LOSS_GROWTH * self.first_loss or not math.isfinite(loss):
+            raise RunError(
+                f"the loss is {loss:.3g} in epoch {self.epoch + 1}, {self.first_loss:.3g} at the start: the training "
+                f"has diverged; start a new run with a --lr below {lr:.2g}"
+            )
 
 
-def open_run(config: TrainConfig) -> tuple[TrainConfig, Path]:
+def _score(row: Mapping[str, float]) -> tuple[float, float]:
+    return row["val_macro_f1"], -row["val_loss"]
+
+
+def open_run(config: TrainConfig) -> tuple[ResolvedConfig, Path]:
     """Resolve the config and choose the run folder: a new one, or the one to continue.
 
     A continued run keeps the config it was started with; only what belongs to the machine, the device, the workers and
@@ -72,13 +107,14 @@ def open_run(config: TrainConfig) -> tuple[TrainConfig, Path]:
     if config.resume:
         run = config.out or newest_run()
         return stored_config(run, config), run
-    config = resolve(config)
-    run = config.out or free_folder(Path("runs"), config.arch)
-    # a kill may leave a temporary file behind
-    if run.exists() and (not run.is_dir() or any(file.name != TEMPORARY_NAME for file in run.iterdir())):
+    resolved = resolve(config)
+    run = config.out or free_folder(Path("runs"), resolved.arch)
+    if run.exists() and (
+        not run.is_dir() or any(file.name != TEMPORARY_NAME for file in run.iterdir())
+    ):  # a kill may leave it
         raise RunError(f"{run} is already in use: continue it with --resume --out {run}, or choose another --out")
     check_writable(run)
-    return replace(config, out=run), run
+    return replace(resolved, out=run), run
 
 
 def newest_run(root: Path = Path("runs")) -> Path:
@@ -111,44 +147,64 @@ def check_writable(run: Path) -> None:
         raise RunError(f"cannot write to {parent} ({error.strerror}): choose another folder with --out") from error
 
 
-def stored_config(run: Path, asked: TrainConfig) -> TrainConfig:
-    """Read the config a run was started with and check that nothing else is asked for now."""
+def stored_config(run: Path, asked: TrainConfig) -> ResolvedConfig:
+    """Read the config a run was started with and check that nothing else is asked for now.
+
+    Raises:
+        RunError: it cannot be read, is of an earlier version, or something else is asked for.
+    """
     file = run / "config.json"
+    known = {f.name: f for f in fields(TrainConfig)}
     try:
         stored: dict[str, Any] = json.loads(file.read_text())
-        known = {f.name: f for f in fields(TrainConfig)}
-        values = {name: value for name, value in stored.items() if name in known}
-        folders = {name: Path(values[name]) for name in ("data", "cache") if values.get(name) is not None}
-        teachers = tuple(Path(name) for name in values.get("teachers", ()))
-        also_at = tuple(values.get("also_at", ()))
-        config = TrainConfig(**(values | folders | {"out": run, "teachers": teachers, "also_at": also_at}))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        values = {name: _as_field(name, value) for name, value in stored.items() if name in known}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"cannot continue {run}: {file} cannot be read ({error})") from error
+    if other := [*(stored.keys() - known.keys()), *(known.keys() - stored.keys())]:
+        raise RunError(
+            f"cannot continue {run}: it was started by an earlier version (its config differs in {sorted(other)[0]}); "
+            "use it and evaluate it as it is, or start a new run"
+        )
+    config = TrainConfig(**(values | {"out": run}))
     asked_for = {name: getattr(asked, name) for name, f in known.items() if getattr(asked, name) != f.default}
     for name, value in asked_for.items():
         if name not in ("resume", *OF_THE_MACHINE) and value != getattr(config, name):
             raise RunError(
                 f"{run} was started with {name}={getattr(config, name)}, not {value}: "
-                f"leave --{name.replace('_', '-')} out, or start a new run without --resume"
+                f"leave {flag(name)} out, or start a new run without --resume"
             )
     machine: dict[str, Any] = {name: value for name, value in asked_for.items() if name in ("cache", "cache_gb")}
     return resolve(replace(config, device=asked.device, workers=asked.workers, **machine, resume=True))
 
 
-def save(run: Path, parts: Mapping[str, Stateful], progress: Progress) -> None:
+def _as_field(name: str, value: Any) -> Any:
+    """A value of ``config.json`` as the field of that name holds it."""
+    match name:
+        case "data" | "cache" if value is not None:
+            return Path(value)
+        case "teachers":
+            return tuple(map(Path, value))
+        case "also_at":
+            return tuple(value)
+    return value
+
+
+def start_run(run: Path, config: ResolvedConfig) -> None:
+    """Make the folder and write ``config.json`` into it: from now on the run can be continued."""
+    run.mkdir(parents=True, exist_ok=True)
+    write_json(run / "config.json", asdict(config))
+
+
+def save(run: Path, learner: Stateful, progress: Progress) -> None:
     """Write ``last.pt``: everything that is needed to go on as if nothing had happened.
 
     The one before stays as ``previous.pt``, in case a disk damages the last. With several processes the first writes:
-    the weights are the same in all, and so are the random states.
+    the weights are the same in all.
     """
     if distributed.rank() > 0:
         return
-    random = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        random["cuda"] = torch.cuda.get_rng_state()
-    state = {name: part.state_dict() for name, part in parts.items()}
     content = io.BytesIO()
-    torch.save({"state": state, "random": random, "progress": asdict(progress)}, content)
+    torch.save({"state": learner.state_dict(), "progress": asdict(progress)}, content)
     if (run / "last.pt").exists():
         (run / "last.pt").replace(run / "previous.pt")
     content.write(_checksum(content.getbuffer()))
@@ -160,7 +216,7 @@ def has_state(run: Path) -> bool:
     return any((run / name).exists() for name in STATES)
 
 
-def restore(run: Path, parts: Mapping[str, Stateful], device: torch.device) -> Progress:
+def restore(run: Path, learner: Stateful, device: torch.device) -> Progress:
     """Put everything back as the newest good state has it; where there is none yet, the run starts at the beginning.
 
     Raises:
@@ -171,29 +227,25 @@ def restore(run: Path, parts: Mapping[str, Stateful], device: torch.device) -> P
         if not (run / name).exists():
             continue
         try:
-            progress = _restore(run / name, parts, device)
+            progress = _restore(run / name, learner, device)
         except Exception as error:  # a damaged pickle can raise nearly anything
             failures.append(f"{run / name} cannot be read ({str(error).partition(chr(10))[0]})")
             continue
-        if failures and distributed.rank() == 0:
-            tqdm.write(f"{failures[0]}: going on from {name}, epoch {progress.epoch + 1}")
+        if failures:
+            logger.warning("%s: going on from %s, epoch %d", failures[0], name, progress.epoch + 1)
         return progress
     if failures:
         raise RunError(f"cannot continue {run}: {'; '.join(failures)}; start a new run")
     return Progress()
 
 
-def _restore(file: Path, parts: Mapping[str, Stateful], device: torch.device) -> Progress:
+def _restore(file: Path, learner: Stateful, device: torch.device) -> Progress:
     data = memoryview(file.read_bytes())
     if _checksum(data[:-CHECKSUM_BYTES]) != data[-CHECKSUM_BYTES:]:  # PyTorch would not notice a weight that changed
         raise RunError("its checksum does not fit")
     content = torch.load(io.BytesIO(data[:-CHECKSUM_BYTES]), map_location=device, weights_only=True)
     progress = Progress(**content["progress"])
-    for name, part in parts.items():
-        part.load_state_dict(content["state"][name])
-    torch.set_rng_state(content["random"]["cpu"].cpu())
-    if "cuda" in content["random"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(content["random"]["cuda"].cpu())
+    learner.load_state_dict(content["state"])
     return progress
 
 
@@ -268,6 +320,17 @@ class StopRequest:
         """Let every process know whether any is to stop."""
         if not self._alone:
             self.requested = distributed.anywhere(self._wished)
+
+    def check(self, where: str, run: Path | None) -> None:
+        """Stop here if that was requested.
+
+        Raises:
+            TrainingInterrupted: it says ``where``, and how to continue.
+        """
+        if self.requested:
+            raise TrainingInterrupted(
+                f"stopped {where}; continue with\n  python model_training.py --resume --out {run}"
+            )
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():

@@ -10,7 +10,7 @@ from artifact_utils.labels import ARTIFACT
 
 
 class EpochSampler(Sampler[Draw]):
-    """The draws of one epoch, a pure function of the seed and the epoch: an interrupted epoch can be gone on with.
+    """The draws of one epoch, a pure function of the seed and the epoch.
 
     Args:
         targets: (N,) class numbers.
@@ -19,22 +19,23 @@ class EpochSampler(Sampler[Draw]):
         synthetic_fraction: share of those artifacts that is not repeated but made on the spot, on clean pictures.
         paired: each made artifact comes right after the clean picture that it was made of.
         seed: of the order, the augmentations and the artifacts that are made.
-        batch_size: the draws come to a multiple of this, if it is given; the rest of the epoch is left out, since batch
-            norm cannot learn from a last batch of one.
-        part: with several processes, which of them this is and how many they are: all draw the same epoch, and each
-            takes its stretch of every ``batch_size`` draws.
+        batch_size: of all processes together; the draws come to a multiple of it, and the rest of the epoch is left
+            out, since batch norm cannot learn from a last batch of one.
+        rank, world_size: which process this is and how many there are: all draw the same epoch, and each takes its
+            stretch of every batch.
     """
 
     def __init__(
         self,
         targets: np.ndarray,
         *,
-        artifact_fraction: float | None = 0.5,
-        synthetic_fraction: float = 0.0,
-        paired: bool = False,
-        seed: int = 0,
+        artifact_fraction: float | None,
+        synthetic_fraction: float,
+        paired: bool,
+        seed: int,
         batch_size: int = 1,
-        part: tuple[int, int] = (0, 1),
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         if artifact_fraction is not None and not 0.0 < artifact_fraction < 1.0:
             raise ValueError(f"artifact fraction {artifact_fraction} is out of range: choose one in (0, 1), or None")
@@ -42,26 +43,24 @@ class EpochSampler(Sampler[Draw]):
             raise ValueError(f"synthetic fraction {synthetic_fraction} is out of range: choose one in [0, 1]")
         if artifact_fraction is not None and synthetic_fraction < 1.0 and len(np.unique(targets)) < 2:
             raise ValueError("cannot balance one class: the targets hold only the other")
-        self.targets, self.seed = np.asarray(targets), seed
+        self.targets, self.seed, self.epoch = np.asarray(targets), seed, 0
         self.artifact_fraction, self.synthetic_fraction = artifact_fraction, synthetic_fraction
-        self.paired, self.batch_size, self.part = paired, batch_size, part
-        self.set_epoch(0)
+        self.paired, self.batch_size, self.rank, self.world_size = paired, batch_size, rank, world_size
 
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Choose the epoch, and how many of its draws are already done, by all processes together."""
-        self.epoch, self.start = epoch, start
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0."""
+        self.epoch = epoch
 
     def __len__(self) -> int:
-        return (len(self.targets) - self.start) // self.batch_size * self.batch_size // self.part[1]
+        return len(self.targets) // self.batch_size * self.batch_size // self.world_size
 
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng([self.seed, self.epoch])
         draws = self._choose(rng)
         seeds = rng.integers(2**63, size=len(draws))
-        number, n_parts = self.part
-        share = self.batch_size // n_parts
-        for first in range(self.start, len(draws) - self.batch_size + 1, self.batch_size):
-            for place in range(first + number * share, first + (number + 1) * share):
+        own = self.batch_size // self.world_size
+        for first in range(0, len(draws) - self.batch_size + 1, self.batch_size):
+            for place in range(first + self.rank * own, first + (self.rank + 1) * own):
                 index, injected = draws[place]
                 yield Draw(int(index), int(seeds[place]), bool(injected))
 

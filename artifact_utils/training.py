@@ -1,51 +1,62 @@
-"""One training run, from a config to a folder of results: read ``train`` from top to bottom."""
+"""One training run, from a config to a folder of results: read ``train`` from top to bottom.
+
+``train`` calls ``train_one_epoch``, which calls ``Learner.step`` for every batch. An epoch is a function of the seed
+and its number, so a run that was killed goes on from its last whole epoch to the same weights.
+"""
 
 import json
+import logging
+import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from artifact_utils import distributed
 from artifact_utils.audit import find_leaks
+from artifact_utils.augmentation import augment_batch
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
-from artifact_utils.config import TrainConfig, training_dtype
+from artifact_utils.config import ResolvedConfig, Schedule, TrainConfig
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import Sample
+from artifact_utils.detector import Detector
+from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import write_run_results
-from artifact_utils.files import write_json
-from artifact_utils.loaders import Loaders, build_loaders, duplicates_across
-from artifact_utils.losses import FocalLoss
+from artifact_utils.loaders import build_loaders, duplicates_across
+from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.metrics import choose_threshold, evaluate, format_table, scale_logits
 from artifact_utils.models import ArtifactClassifier, build_model
-from artifact_utils.optimisation import WeightAverage, build_optimizer, keep_freed_memory, lr_scale
 from artifact_utils.plots import plot_duplicates
 from artifact_utils.runs import (
     EventLog,
     Progress,
-    Stateful,
     StopRequest,
-    TrainingInterrupted,
     has_state,
     open_run,
     restore,
     save,
+    start_run,
     write_table,
 )
 from artifact_utils.sampling import EpochSampler
-from artifact_utils.training_step import TrainingStep
-from artifact_utils.weights import Weights
+from artifact_utils.transforms import build_transforms
 
-SAVE_SECONDS = 600  # between two states in mid-epoch
-T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+WARMUP_EPOCHS = 0.5
+MAX_GRADIENT_NORM = 1.0
+TEACHER_SHARE = 0.5
+"""Weight of the teachers' opinion beside the label."""
+READ_EVERY = 10
+"""Steps between two looks at the loss: each look makes a GPU wait."""
 
 
 def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], None] | None = None) -> Path:
@@ -61,161 +72,285 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
         people) and ``validation.csv`` (of those that the threshold and the temperature were chosen on).
 
     Raises:
+        ConfigError: a value in the config cannot be used; nothing was written.
         DataError: the data set cannot be used; nothing was written.
-        RunError: the run folder cannot be used.
+        RunError: the run folder cannot be used, or the loss diverged.
         WeightsError: the pretrained weights that were asked for cannot be had.
-        TrainingInterrupted: Ctrl-C or SIGTERM came; the state is saved.
+        TrainingInterrupted: Ctrl-C or SIGTERM came; the epochs that were whole are saved.
     """
     distributed.join()
     keep_freed_memory()
     is_writer = distributed.rank() == 0
     config, run = distributed.on_rank_0(lambda: open_run(config))
     if (run / "metrics.json").exists():
-        if is_writer:
-            print(f"{run} is complete: nothing to continue")
+        logger.info("%s is complete: nothing to continue", run)
         return run
-    device = distributed.own_device(config.device)
-    loaders = distributed.rank_0_first(lambda: load_data(config))
-
-    torch.manual_seed(config.seed)
-    weights: Weights = "none" if has_state(run) else config.weights  # what is continued brings its own
-    size, pooled = _known(config.eval_size), _known(config.pooled)
-    parts: dict[str, Any] = {"also_at": config.also_at, "locates": config.locates, "pooled": pooled}
-    model = build_model(config.arch, weights=weights, image_size=size, **parts)
-    info = ModelInfo(config.arch, size, threshold=0.5, **parts)
-    model.freeze(_known(config.frozen))
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = distributed.share_statistics(model)
-    optimizer = build_optimizer(
-        model,
-        config.optimizer,
-        lr=_known(config.lr),
-        weight_decay=config.weight_decay,
-        layer_decay=config.layer_decay,
-    )
-    n_epochs, n_steps = _known(config.epochs), -(-len(loaders.train) // config.accumulate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: lr_scale(step, n_epochs * n_steps, config.warmup_epochs * n_steps, config.schedule)
-    )
-    dtype = training_dtype(config.arch, device, config.precision)
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    stateful: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
-    average = WeightAverage(model, config.ema) if config.ema else None
-    if average is not None:
-        stateful["average"] = average
-    progress = restore(run, stateful, device)
-    kept = model if average is None else average.model  # what is evaluated and stored
-    step = TrainingStep(config, model, optimizer, schedule, scaler, average)
+    loaders = distributed.rank_0_first(lambda: build_loaders(config))
+    learner = Learner(config, n_batches=len(loaders.train), restored=has_state(run))
+    progress = restore(run, learner, learner.device)
     if is_writer:
-        run.mkdir(parents=True, exist_ok=True)
-        write_json(run / "config.json", asdict(config))
+        start_run(run, config)
         if config.test:
             report_leaks(run, config.data, duplicates_across(config.data, loaders))
 
-    with StopRequest() as stop, EventLog(run, progress, enabled=is_writer) as log:
-        while progress.epoch < n_epochs and progress.epoch - progress.best_epoch <= config.patience:
-            train_one_epoch(loaders.train, step, progress, stop, lambda: save(run, stateful, progress))
-            if stop.requested:
-                save(run, stateful, progress)
-                raise TrainingInterrupted(
-                    f"stopped in epoch {progress.epoch + 1} of {n_epochs}, everything is saved; continue with\n"
-                    f"  python model_training.py --resume --out {run}"
-                )
-            row = finish_epoch(loaders, kept, config, schedule, progress)
-            score = (row["val_macro_f1"], -row["val_loss"])
-            if score > tuple(progress.best_score):
-                progress.best_score, progress.best_epoch = score, progress.epoch - 1
-                if is_writer:
-                    save_checkpoint(run / "best.safetensors", kept, replace(info, threshold=row["threshold"]))
-            save(run, stateful, progress)
+    with StopRequest() as stop, EventLog(run, progress, enabled=is_writer) as events:
+        while progress.epoch < config.epochs and progress.epoch - progress.best_epoch <= config.patience:
+            started = time.perf_counter()
+            train_loss = train_one_epoch(loaders.train, learner, progress, stop)
+            seconds = time.perf_counter() - started
+            row: dict[str, float] = {"epoch": progress.epoch + 1, "train_loss": train_loss}
+            row |= validate(learner, loaders.validation)
+            if is_writer and progress.is_best(row):
+                save_checkpoint(run / "best.safetensors", learner.kept, learner.info(row["threshold"]))
+            progress.add(row | {"lr": float(learner.schedule.get_last_lr()[0]), "seconds": seconds})
+            save(run, learner, progress)
             if is_writer:
                 write_table(run / "history.csv", progress.history)
-                log.add(row)
+                events.add(progress.history[-1])
                 if on_epoch_end is not None:
-                    on_epoch_end(row)
+                    on_epoch_end(progress.history[-1])
+            stop.check(f"after epoch {progress.epoch} of {config.epochs}, everything is saved", run)
 
     if is_writer and not (run / "best.safetensors").exists():  # no epoch at all was asked for
-        save_checkpoint(run / "best.safetensors", kept, info)
+        save_checkpoint(run / "best.safetensors", learner.kept, learner.info(0.5))
     distributed.on_rank_0(lambda: None)  # nobody reads it before it is there
-    write_run_results(run, config, loaders, device, progress)
+    write_run_results(run, config, loaders, learner.device, progress)
     return run
 
 
-def train_one_epoch(
-    loader: DataLoader[Sample],
-    step: TrainingStep,
-    progress: Progress,
-    stop: StopRequest,
-    checkpoint: Callable[[], None],
-) -> None:
-    """Go through the rest of the epoch that ``progress`` is in, and note in it what was done."""
-    config, rank = step.config, distributed.rank()
-    sampler, accumulate = loader.sampler, config.accumulate
+def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Progress, stop: StopRequest) -> float:
+    """Go once through the training set; returns the mean loss.
+
+    Raises:
+        RunError: the loss is not finite any more, or has grown beyond ``runs.MAX_LOSS_GROWTH``.
+        TrainingInterrupted: a stop was requested; this epoch will be done again.
+    """
+    config, sampler = learner.config, loader.sampler
     assert isinstance(sampler, EpochSampler)
-    sampler.set_epoch(progress.epoch, start=progress.step * sampler.batch_size)
-    if progress.step == 0:
-        torch.manual_seed(config.seed * 100_003 + progress.epoch)  # dropout is a function of seed and epoch, too
-    n_batches = len(loader) + progress.step
-    step.model.train()
-    started, loss_sum = time.perf_counter(), torch.zeros((), device=step.device)
-    title = f"epoch {progress.epoch + 1}/{config.epochs}"
-    done, total = progress.step * sampler.batch_size, n_batches * sampler.batch_size
-    with progress_bar(label=title, total=total, initial=done, unit="img", shown=rank == 0) as bar:
-        for batch in loader:
-            first = progress.step // accumulate * accumulate  # of the batches that make a step
-            n_together = min(accumulate, n_batches - first)
-            last = progress.step + 1 == first + n_together
-            rng = np.random.default_rng([config.seed, progress.epoch, progress.step, rank])
-            loss_sum += step(batch, rng, share=1 / n_together, last=last)
-            progress.step += 1
+    sampler.set_epoch(progress.epoch)
+    # dropout, too, is a function of seed and epoch; each process draws its own
+    torch.manual_seed(config.seed * 100_003 + progress.epoch + distributed.rank() * 1_000_000_007)
+    learner.model.train()
+    title = f"epoch {progress.epoch + 1} of {config.epochs}"
+    n, total, read, unread = len(loader), 0.0, 0, torch.zeros((), device=learner.device)
+    with progress_bar(None, title, total=n * sampler.batch_size, unit="img", shown=distributed.rank() == 0) as bar:
+        for step, batch in enumerate(loader, 1):
+            unread += learner.step(batch)
             bar.update(sampler.batch_size)
-            if not last:
-                continue
-            if progress.step == n_batches or progress.step // accumulate % 10 == 0:  # reading the loss makes a GPU wait
-                progress.loss_sum += distributed.mean(loss_sum).item()
-                loss_sum.zero_()
-                bar.set_postfix(loss=f"{progress.loss_sum / progress.step:.4f}")
+            if step % READ_EVERY == 0 or step == n:
+                recent = float(distributed.mean(unread)) / (step - read)
+                progress.check_loss(recent, float(learner.schedule.get_last_lr()[0]))
+                total, read = total + recent * (step - read), step
+                unread.zero_()
+                bar.set_postfix(loss=f"{total / read:.4f}")
                 stop.agree()
-                if distributed.anywhere(time.perf_counter() - started > SAVE_SECONDS):
-                    progress.seconds, started = progress.seconds + time.perf_counter() - started, time.perf_counter()
-                    checkpoint()
-            if stop.requested:
-                break
-    progress.loss_sum += distributed.mean(loss_sum).item()
-    progress.seconds += time.perf_counter() - started
+            stop.check(f"in {title} after {step / n:.0%} of it, which will be done again", config.out)
+    distributed.share_statistics(learner.model)
+    return total / max(read, 1)
 
 
-def finish_epoch(
-    loaders: Loaders,
-    model: ArtifactClassifier,
-    config: TrainConfig,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    progress: Progress,
-) -> dict[str, float]:
-    """Validate, add a row to the history and turn ``progress`` to the next epoch."""
-    logits, targets = predict(model, loaders.validation)
-    criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
+class Learner:
+    """A model and everything that training changes with it; a batch is one ``step``.
+
+    Args:
+        config: what to train and how.
+        n_batches: batches of an epoch.
+        restored: whether a state will be loaded, which brings its own weights.
+    """
+
+    def __init__(self, config: ResolvedConfig, *, n_batches: int, restored: bool = False) -> None:
+        self.config, self.device = config, distributed.own_device(config.device)
+        torch.manual_seed(config.seed)
+        self.model = build_model(
+            config.arch,
+            weights="none" if restored else config.weights,
+            image_size=config.eval_size,
+            also_at=config.also_at,
+            locates=config.locates,
+            pooled=config.pooled,
+        )
+        self.model.freeze(config.frozen)
+        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = distributed.parallel(Locating(self.model))
+        self.run = torch.compile(self.network) if config.compile else self.network
+        self.optimizer = build_optimizer(self.model, config)
+        n_steps = config.epochs * n_batches
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: lr_scale(step, n_steps, WARMUP_EPOCHS * n_batches, config.schedule)
+        )
+        self.dtype = training_dtype(self.device, config.precision, dense=self.model.backbone.is_dense)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.average = average_of(self.model, config.ema) if config.ema else None
+        self.criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
+        self.normalize = build_transforms(self.model.backbone.mean, self.model.backbone.std)
+        self.teachers = [Teacher(run, self.device) for run in config.teachers]
+
+    @property
+    def kept(self) -> ArtifactClassifier:
+        """The model that is evaluated and stored: the average of the weights, if there is one."""
+        return self.model if self.average is None else self.average.module  # type: ignore[return-value]
+
+    def info(self, threshold: float) -> ModelInfo:
+        """What the checkpoint of this model says of it."""
+        config = self.config
+        return ModelInfo(
+            config.arch,
+            config.eval_size,
+            threshold,
+            also_at=config.also_at,
+            locates=config.locates,
+            pooled=config.pooled,
+        )
+
+    def step(self, batch: Sample) -> Tensor:
+        """Learn from a batch with pictures in uint8; returns the loss, on the device."""
+        images, targets, masks = (tensor.to(self.device, non_blocking=True) for tensor in batch[:3])
+        if batch.change.numel():
+            images, masks = augment_batch(images, masks, batch.change)
+        images = images.contiguous(memory_format=torch.channels_last)
+        if self.teachers:
+            opinion = torch.stack([teacher(images) for teacher in self.teachers]).mean(dim=0)
+            targets = targets.float().lerp(opinion, TEACHER_SHARE)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            logits, places = self.run(self.normalize(images))  # (B,) and (B, h, w)
+            loss = self.criterion(logits, targets)
+            if places is not None:
+                n_known = distributed.mean(known_masks(masks).sum().float())
+                n_known = n_known.clamp(min=1 / distributed.world_size())
+                loss = loss + self.config.mask_weight * mask_loss(places, masks, n_known)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return loss.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that is needed to go on as if nothing had happened."""
+        return {name: part.state_dict() for name, part in self._stateful().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put everything back."""
+        for name, part in self._stateful().items():
+            part.load_state_dict(state[name])
+
+    def _stateful(self) -> dict[str, Any]:
+        found = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule, "scaler": self.scaler}
+        return found if self.average is None else found | {"average": self.average}
+
+
+class Locating(nn.Module):
+    """A model whose forward pass says where, too: DistributedDataParallel and the compiler only know ``forward``."""
+
+    def __init__(self, model: ArtifactClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:  # (B, 3, S, S) -> (B,) and (B, h, w)
+        return self.model.locate(images)
+
+
+class Teacher:
+    """A trained model that another one learns from."""
+
+    def __init__(self, run: Path, device: torch.device) -> None:
+        self.detector = Detector.load(run, device=str(device))
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Calibrated probabilities (B,) of uint8 pictures (B, 3, S, S), seen at the size of this model."""
+        info = self.detector.info
+        size = (info.image_size,) * 2
+        if images.shape[2:] != size:
+            images = F.interpolate(images.float(), size, mode="bilinear", antialias=True).round().to(torch.uint8)
+        return torch.sigmoid(self.detector.run(images)[0] / info.temperature)
+
+
+def build_optimizer(model: ArtifactClassifier, config: ResolvedConfig) -> torch.optim.Optimizer:
+    """An optimiser over what is not frozen: adamw; adam, with the weight decay in the gradient; or sgd with momentum.
+
+    Norms and biases (parameters of one dimension) do not decay. With layer decay the learning rate of a layer of the
+    backbone is that share of the next one's; the head's and the locator's is ``config.lr``.
+    """
+    layers = model.backbone.layer_groups()
+    depth = {id(p): len(layers) - i for i, layer in enumerate(layers) for p in layer}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            lr = config.lr * config.layer_decay ** depth.get(id(parameter), 0)
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((lr, decay), []).append(parameter)
+    grouped = [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
+    options: dict[str, Any] = {"lr": config.lr, "fused": next(model.parameters()).device.type in ("cpu", "cuda")}
+    match config.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(grouped, **options)
+        case "adam":
+            return torch.optim.Adam(grouped, **options)
+        case "sgd":
+            return torch.optim.SGD(grouped, momentum=0.9, nesterov=True, **options)
+
+
+def lr_scale(step: int, n_steps: int, n_warmup: float, schedule: Schedule = "cosine") -> float:
+    """Factor of the learning rate: a linear warm-up to 1, then down to 0.01, or not at all.
+
+    ``cosine`` and ``exponential`` fall all the time, ``step`` to a tenth after one third and after two.
+    """
+    if step < n_warmup:
+        return (step + 1) / (n_warmup + 1)
+    done = min((step - n_warmup) / max(n_steps - n_warmup, 1), 1.0)
+    match schedule:
+        case "cosine":
+            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+        case "step":
+            return float(0.1 ** min(math.floor(3 * done), 2))
+        case "exponential":
+            return float(0.01**done)
+        case "constant":
+            return 1.0
+
+
+def average_of(model: nn.Module, decay: float) -> AveragedModel:
+    """The exponential moving average of a model's weights and statistics.
+
+    In the first steps the decay is (1 + n) / (10 + n), or the random start would stay in the average of a short run.
+    """
+
+    @torch.no_grad()
+    def update(averages: Any, weights: Any, n_averaged: Any) -> None:
+        if not averages[0].is_floating_point():  # counters
+            torch._foreach_copy_(averages, weights)
+            return
+        n = int(n_averaged)
+        torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+
+
+def validate(learner: Learner, loader: DataLoader[Sample]) -> dict[str, float]:
+    """The numbers of one epoch on validation, at the threshold that is best there."""
+    config = learner.config
+    logits, targets = predict(learner.kept, loader)
     probabilities = scale_logits(logits, 1.0)
     threshold = choose_threshold(probabilities, targets.numpy(), config.threshold_for)
     metrics = evaluate(probabilities, targets.numpy(), threshold, n_bootstrap=0)
     row = {
-        "epoch": progress.epoch + 1,
-        "train_loss": progress.loss_sum / max(progress.step, 1),
-        "val_loss": float(criterion(logits, targets)),
+        "val_loss": float(learner.criterion(logits, targets)),
         "val_macro_f1": metrics["macro_f1"],
         "val_roc_auc": metrics["roc_auc"],
         "val_artifact_recall": metrics["classes"]["artifacts"]["recall"],
         "threshold": threshold,
-        "lr": schedule.get_last_lr()[0],
-        "seconds": progress.seconds,
     }
-    progress.history.append(row)
-    progress.epoch, progress.step, progress.loss_sum, progress.seconds = progress.epoch + 1, 0, 0.0, 0.0
-    if distributed.rank() == 0:
-        tqdm.write(
-            f"  validation: macro-F1 {row['val_macro_f1']:.3f}, AUC {row['val_roc_auc']:.3f}, "
-            f"artifact recall {row['val_artifact_recall']:.3f}"
-        )
+    logger.info(
+        "  validation: macro-F1 %.3f, AUC %.3f, artifact recall %.3f",
+        row["val_macro_f1"],
+        row["val_roc_auc"],
+        row["val_artifact_recall"],
+    )
     return row
 
 
@@ -227,52 +362,20 @@ def report_leaks(run: Path, root: Path, leaks: pd.DataFrame) -> None:
     listing = "\n".join(
         f"  {row.path} ({row.split}) = {row.other} ({row.other_split})" for row in pairs[:10].itertuples()
     )
-    tqdm.write(
-        f"warning: {len(pairs)} pictures lie on both sides of a split, so what is measured flatters; remove one of each"
-        f"\n{listing}\nside by side in {run / 'leaks.png'}"
+    logger.warning(
+        "%d pictures lie on both sides of a split, so what is measured flatters; remove one of each\n%s\n"
+        "side by side in %s",
+        len(pairs),
+        listing,
+        run / "leaks.png",
     )
     plot_duplicates(root, leaks, n=20).savefig(run / "leaks.png")
 
 
-def load_data(config: TrainConfig) -> Loaders:
-    """Make the loaders that a resolved config describes."""
-    return build_loaders(
-        config.data,
-        image_size=_known(config.image_size),
-        eval_size=_known(config.eval_size),
-        batch_size=_known(config.batch_size),
-        augment=config.augment,
-        augment_in_batches=config.device.startswith("cuda"),
-        artifact_fraction=config.artifact_fraction,
-        synthetic_fraction=config.synthetic_fraction,
-        paired=config.paired,
-        harmless_fraction=config.harmless_fraction,
-        leave_out=config.leave_out,
-        label_fraction=config.label_fraction,
-        with_test=config.test,
-        validation_fraction=config.validation_fraction,
-        split_seed=config.split_seed,
-        seed=config.seed,
-        workers=_known(config.workers),
-        pin_memory=config.device.startswith("cuda"),
-        skip_broken=config.skip_broken,
-        cache=config.cache,
-        cache_bytes=round(config.cache_gb * 1e9),
-        part=(distributed.rank(), distributed.world_size()),
-    )
-
-
-def report(run: Path) -> str:
+def summarise_run(run: Path) -> str:
     """The results of a finished run as text: the table of the test set, and where everything lies."""
     metrics = json.loads((run / "metrics.json").read_text())
     split = "test" if "test" in metrics else "validation"
     title = f"{metrics['arch']}, epoch {metrics['best_epoch']}, {split} set:"
-    return f"\n{title}\n\n{format_table(metrics[split])}\n\neverything is in {run}: " + ", ".join(
-        sorted(file.name for file in run.iterdir() if not file.name.endswith(".tmp"))
-    )
-
-
-def _known(value: T | None) -> T:
-    """A field that ``resolve`` has filled in."""
-    assert value is not None
-    return value
+    files = ", ".join(sorted(file.name for file in run.iterdir() if not file.name.startswith(".")))
+    return f"\n{title}\n\n{format_table(metrics[split])}\n\neverything is in {run}: {files}"

@@ -1,20 +1,13 @@
 """From a picture to the tensor that a model reads: the same geometry for training, evaluation and use."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-Augment = Literal["none", "light", "heavy"]
 PAD_COLOUR = (124, 116, 104)  # the ImageNet mean, which every backbone takes for nothing in particular
-GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue in grey, as torchvision has them
 
 
 def to_square(image: Image.Image, image_size: int) -> torch.Tensor:
@@ -31,180 +24,13 @@ def to_square(image: Image.Image, image_size: int) -> torch.Tensor:
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # a copy: PIL's buffer is read-only
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How far an augmentation goes; what is 0 or None is left out."""
-
-    degrees: float
-    shift: float  # share of the side
-    brightness: float
-    contrast: float
-    saturation: float = 0.0
-    scale: tuple[float, float] | None = None
-    shear: float = 0.0  # degrees
-    jpeg: tuple[int, int] | None = None  # lowest and highest quality, of half of the pictures
-    hue: float = 0.0  # of one picture in ten
-    blur: tuple[float, float] | None = None  # sigma in pixels, of one picture in ten
-
-
-RECIPES = {
-    "light": Recipe(degrees=5, shift=0.04, brightness=0.1, contrast=0.1),
-    "heavy": Recipe(
-        degrees=20,
-        shift=0.08,
-        brightness=0.25,
-        contrast=0.25,
-        saturation=0.25,
-        scale=(0.85, 1.2),
-        shear=8,
-        jpeg=(40, 95),  # so that no class can be told by its codec
-        hue=0.03,
-        blur=(0.1, 1.0),
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Change:
-    """One draw of a recipe: all that is random about what happens to a picture.
-
-    ``matrix`` (2, 3) takes a pixel (x, y, 1) of the picture to where it lies in the new one, mirrored or not;
-    ``colours`` are factors in the order they are applied.
-    """
-
-    matrix: np.ndarray
-    quality: int | None = None
-    colours: tuple[tuple[str, float], ...] = ()
-    hue: float | None = None
-    sigma: float | None = None
-
-
-class Augmentation(v2.Transform):
-    """A random change of square uint8 pictures (3, S, S) on the CPU; a ``Mask`` beside one is moved with it.
-
-    Draw for draw it is what torchvision's RandomHorizontalFlip, RandomAffine, a JPEG round trip, ColorJitter and
-    GaussianBlur make of the same random numbers, to within the rounding of a grey level or two. OpenCV does it in a
-    sixth of the time: one interpolation in whole numbers, tables instead of arithmetic for the colours.
-    """
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.recipe = recipe
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        return {"change": draw_change(self.recipe, flat_inputs[0].shape[-1])}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # (C, S, S) uint8 -> the same
-        change, pixels = params["change"], inpt.permute(1, 2, 0).numpy()
-        if isinstance(inpt, tv_tensors.Mask):
-            moved = _warp(pixels, change.matrix, cv2.INTER_NEAREST, 0)
-            return tv_tensors.wrap(torch.from_numpy(moved).unsqueeze(0), like=inpt)
-        changed = torch.from_numpy(apply_change(change, pixels)).permute(2, 0, 1)
-        return tv_tensors.wrap(changed, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else changed
-
-
-def draw_change(recipe: Recipe, side: int) -> Change:
-    """Draw from torch's global generator, number for number in the order of torchvision's transforms."""
-    mirror = bool(torch.rand(1) < 0.5)
-    angle = _uniform(recipe.degrees)
-    shift = [round(_uniform(recipe.shift * side)) for _ in "xy"]
-    scale = 1.0 if recipe.scale is None else _uniform(*recipe.scale)
-    shear = _uniform(recipe.shear) if recipe.shear else 0.0
-    quality = None
-    if recipe.jpeg is not None and torch.rand(()) < 0.5:
-        quality = int(torch.randint(recipe.jpeg[0], recipe.jpeg[1] + 1, ()))
-    order = torch.randperm(4).tolist()
-    names = ("brightness", "contrast", "saturation", "hue")
-    factors = {name: _uniform(1 - far, 1 + far) for name in names[:3] if (far := getattr(recipe, name))}
-    colours = tuple((names[i], factors[names[i]]) for i in order if names[i] in factors)
-    hue = sigma = None
-    if recipe.hue and torch.rand(1) < 0.1:
-        torch.randperm(4)
-        hue = _uniform(recipe.hue)
-    if recipe.blur is not None and torch.rand(1) < 0.1:
-        sigma = _uniform(*recipe.blur)
-    return Change(_matrix(side, mirror, angle, shift, scale, shear), quality, colours, hue, sigma)
-
-
-def _uniform(low: float, high: float | None = None) -> float:
-    """A number from low to high, or from minus to plus the one that is given."""
-    low, high = (-low, low) if high is None else (low, high)
-    return float(torch.empty(1).uniform_(low, high))
-
-
-def _matrix(side: int, mirror: bool, angle: float, shift: list[int], scale: float, shear: float) -> np.ndarray:
-    """Mirror, then shear, turn (degrees) and zoom about the middle, then shift (pixels): (2, 3) float64."""
-    turn, lean = math.radians(angle), math.tan(math.radians(shear))
-    cos, sin = math.cos(turn), math.sin(turn)
-    linear = scale * np.array([[cos, -cos * lean - sin], [sin, cos - sin * lean]])
-    middle = np.full(2, (side - 1) / 2)
-    if mirror:
-        linear[:, 0] *= -1
-    return np.column_stack([linear, middle + shift - linear @ middle])
-
-
-def apply_change(change: Change, pixels: np.ndarray) -> np.ndarray:
-    """Carry out a change: uint8 (S, S, 3) to a new array of the same shape."""
-    pixels = _warp(pixels, change.matrix, cv2.INTER_LINEAR, PAD_COLOUR)
-    if change.quality is not None:
-        pixels = jpeg_round_trip(pixels, change.quality)
-    for name, factor in change.colours:
-        if name == "saturation":  # away from, or towards, the grey of the pixel
-            pixels = cv2.transform(pixels, factor * np.eye(3) + (1 - factor) * np.array(GREY_WEIGHTS))
-        else:  # away from, or towards, black or the mean grey of the picture
-            anchor = 0.0 if name == "brightness" else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).mean()
-            table = np.clip(factor * np.arange(256) + (1 - factor) * anchor, 0, 255).astype(np.uint8)
-            pixels = cv2.LUT(pixels, table)
-    if change.hue is not None:
-        tensor = v2.functional.adjust_hue(torch.from_numpy(pixels).permute(2, 0, 1), change.hue)
-        pixels = tensor.permute(1, 2, 0).contiguous().numpy()
-    if change.sigma is not None:
-        pixels = cv2.GaussianBlur(pixels, (3, 3), change.sigma, borderType=cv2.BORDER_REFLECT_101)
-    return pixels
-
-
-def jpeg_round_trip(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """What JPEG leaves of a picture at that quality: uint8 (S, S, 3) to a new array of the same shape."""
-    _, coded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1])
-
-
-def _warp(pixels: np.ndarray, matrix: np.ndarray, interpolation: int, fill: Any) -> np.ndarray:
-    side = pixels.shape[0]
-    return cv2.warpAffine(np.ascontiguousarray(pixels), matrix, (side, side), flags=interpolation, borderValue=fill)
-
-
-def build_augmentation(augment: Augment) -> v2.Transform:
-    """Random changes of square uint8 pictures (3, S, S), which stay that.
-
-    Args:
-        augment: "none"; "light": mirror, slight shift and brightness; "heavy": also rotation, zoom, shear, contrast,
-            saturation, hue, a slight blur and JPEG.
-
-    Raises:
-        ValueError: an unknown kind of augmentation.
-    """
-    if augment not in ("none", *RECIPES):
-        raise ValueError(f"unknown augmentation {augment!r}: choose none, light or heavy")
-    return Augmentation(RECIPES[augment]) if augment != "none" else v2.Identity()
-
-
-def build_transforms(mean: Sequence[float], std: Sequence[float], *, augment: Augment = "none") -> v2.Transform:
-    """Transforms from a square uint8 picture to what the model reads.
-
-    Without augmentation it is only the scaling, so that training and evaluation agree.
+def build_transforms(mean: Sequence[float], std: Sequence[float]) -> v2.Transform:
+    """Build the transform from square uint8 pictures to what the model reads: the same in training, evaluation and use.
 
     Args:
         mean, std: per channel, for values in [0, 1].
-        augment: see ``build_augmentation``.
 
     Returns:
-        A transform from uint8 (3, S, S) to float32 of the same shape, without augmentation from (..., 3, H, W) on any
-        device. Given an ``Image`` and a ``Mask`` of ``torchvision.tv_tensors``, it moves the mask with the picture and
-        leaves its values alone.
-
-    Raises:
-        ValueError: an unknown kind of augmentation.
+        A transform from uint8 (..., 3, H, W) to float32 of the same shape, on any device.
     """
-    scale = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
-    return v2.Compose(scale if augment == "none" else [build_augmentation(augment), *scale])
+    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))])

@@ -18,8 +18,8 @@ from PIL import Image
 from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.demo.openpeople import bases, cut_portrait
 from artifact_utils.detector import Detector
+from artifact_utils.device import keep_freed_memory
 from artifact_utils.models import build_model
-from artifact_utils.optimisation import keep_freed_memory
 
 
 def draw_portraits(folder: Path, n: int, size: int = 512) -> list[Path]:

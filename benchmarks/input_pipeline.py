@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.loaders import build_loaders
 from artifact_utils.transforms import PAD_COLOUR, build_transforms, to_square
@@ -93,9 +94,9 @@ def main(
         folder = ImageFolder(str(root / "train"), plain_transforms(augment, size))
         plain = DataLoader(folder, batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
         started = time.perf_counter()
-        ours = build_loaders(
-            root, image_size=size, batch_size=batch_size, augment=augment, workers=workers, cache=root / ".cache"
-        )
+        options = {"image_size": size, "batch_size": batch_size, "augment": augment, "workers": workers}
+        plain_draws = {"synthetic_fraction": 0.0, "paired": False, "device": "cpu", "arch": "resnet18"}
+        ours = build_loaders(resolve(TrainConfig(data=root, **plain_draws, **options)))  # type: ignore[arg-type]
         n_all = sum(len(loader.dataset) for loader in (ours.train, ours.validation, ours.test))
         decoding = (time.perf_counter() - started) * len(ours.train.dataset) / n_all  # of the training pictures
         scale = build_transforms(MEAN, STD)

@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 import tyro
 
-from artifact_utils.models import build_model
-from artifact_utils.optimisation import WeightAverage, build_optimizer
+from artifact_utils.config import TrainConfig, resolve
+from artifact_utils.datasets import Sample
 from artifact_utils.runs import Progress, restore, save
+from artifact_utils.training import Learner
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -29,35 +30,26 @@ def seconds(function: Callable[[], object]) -> float:
 def main(arch: str = "efficientnet_lite0", rounds: int = 5) -> None:
     """Print seconds and ratios of writing and reading a state."""
 
-    def new_parts() -> dict[str, object]:
-        model = build_model(arch, weights="none", image_size=160, locates=True)
-        return {
-            "model": model,
-            "optimizer": build_optimizer(model, lr=1e-4, weight_decay=0.01),
-            "average": WeightAverage(model, 0.9),
-        }
-
-    torch.manual_seed(0)
-    parts = new_parts()
-    model, optimizer = parts["model"], parts["optimizer"]
-    model.train()(torch.randn(4, 3, 160, 160)).sum().backward()  # type: ignore[attr-defined]
-    optimizer.step()  # type: ignore[attr-defined]
+    side, n = 160, 4
+    config = resolve(TrainConfig(arch=arch, weights="none", device="cpu", image_size=side, batch_size=n, ema=0.9))
+    learner = Learner(config, n_batches=100)
+    pictures = torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8)
+    learner.model.train()
+    learner.step(Sample(pictures, torch.arange(n) % 2, torch.zeros(n, 1, side, side, dtype=torch.uint8)))
     progress = Progress(epoch=1)
     with tempfile.TemporaryDirectory() as name:
         folder, plain_file = Path(name), Path(name) / "plain.pt"
         own, plain, reading, plain_reading = [], [], [], []
         for _ in range(rounds):
-            own.append(seconds(lambda: save(folder, parts, progress)))  # type: ignore[arg-type]
-            state = {part: content.state_dict() for part, content in parts.items()}  # type: ignore[attr-defined]
+            own.append(seconds(lambda: save(folder, learner, progress)))
+            state = learner.state_dict()
             plain.append(seconds(lambda state=state: torch.save(state, plain_file)))  # type: ignore[misc]
-            other = new_parts()
+            other = Learner(config, n_batches=100)
             plain_reading.append(seconds(lambda: torch.load(plain_file, weights_only=True)))
             reading.append(seconds(lambda other=other: restore(folder, other, torch.device("cpu"))))  # type: ignore[misc]
         size = (folder / "last.pt").stat().st_size / 1e6
-    same = all(
-        torch.equal(one, two)
-        for one, two in zip(model.state_dict().values(), other["model"].state_dict().values(), strict=True)  # type: ignore[attr-defined]
-    )
+    pairs = zip(learner.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    same = all(torch.equal(one, two) for one, two in pairs)
     medians = [statistics.median(times) for times in (own, plain, reading, plain_reading)]
     print(f"{arch}, state of {size:.0f} MB, restored bitwise: {same}")
     for name, plain_name, (one, two) in (

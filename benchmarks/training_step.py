@@ -3,11 +3,12 @@
     python benchmarks/training_step.py --arch efficientnet_lite0 [--size 160] [--batch 16] [--rounds 10]
     python benchmarks/training_step.py --arch vgg19 --size 224 --batch 8 --rounds 3
 
-The plain loop is the one of most tutorials: fp32, NCHW, PyTorch's own convolutions, Adam with its own loop over the
-parameters, ``loss.item()`` at every step. It runs alone first, for the engine changes how the process keeps memory, and
+The plain loop is the one of most tutorials: fp32, NCHW, Adam with its own loop over the parameters, ``loss.item()`` at
+every step. It runs alone first, for the engine changes how the process keeps memory, and
 then in turn with the engine.
 The engine's step includes what the loop around the network does: scaling from uint8, the loss of the locator, clipping,
-AdamW, schedule. Both train the same model, all of it; ``--preset`` freezes what the preset does.
+AdamW, schedule; in bf16 where the CPU multiplies in it and the network gains by it. Both train the same model, all of
+it; ``--preset`` freezes what the preset does.
 """
 
 import resource
@@ -15,33 +16,25 @@ import statistics
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 import tyro
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from artifact_utils.config import PRESETS, TrainConfig, resolve
+from artifact_utils.config import PRESETS, ResolvedConfig, TrainConfig, resolve
 from artifact_utils.datasets import Sample
-from artifact_utils.models import ArtifactClassifier, build_model
-from artifact_utils.optimisation import build_optimizer, keep_freed_memory
-from artifact_utils.training_step import TrainingStep
+from artifact_utils.device import keep_freed_memory
+from artifact_utils.training import Learner
 from artifact_utils.transforms import build_transforms
 
 
-def new_model(arch: str, size: int, frozen: float, device: torch.device) -> ArtifactClassifier:
-    torch.manual_seed(0)
-    model = build_model(arch, weights="none", image_size=size, locates=True)
-    model.freeze(frozen)
-    return model.to(device).train()
-
-
-def plain_loop(arch: str, size: int, device: torch.device, batch: Sample) -> Callable[[], None]:
-    model = new_model(arch, size, 0.0, device)
+def plain_loop(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
+    learner = Learner(config, n_batches=1)  # its model alone, as any other network
+    device = learner.device
+    model = learner.model.to(memory_format=torch.contiguous_format).requires_grad_(True).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, foreach=False)
-    scale = build_transforms((0.5,) * 3, (0.5,) * 3)
 
     def step() -> None:
-        images, targets = scale(batch.image).to(device), batch.target.float().to(device)
+        images, targets = learner.normalize(batch.image).to(device), batch.target.float().to(device)
         optimizer.zero_grad()
         loss = binary_cross_entropy_with_logits(model(images), targets)
         loss.backward()
@@ -51,28 +44,18 @@ def plain_loop(arch: str, size: int, device: torch.device, batch: Sample) -> Cal
     return step
 
 
-def engine(config: TrainConfig, size: int, frozen: float, device: torch.device, batch: Sample) -> Callable[[], None]:
-    model = new_model(config.arch, size, frozen, device).to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(model, lr=1e-5, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    step = TrainingStep(config, model, optimizer, schedule, torch.amp.GradScaler(device.type, enabled=False), None)
-    rng = np.random.default_rng(0)
-    return lambda: step(batch, rng)
+def engine(config: ResolvedConfig, batch: Sample) -> Callable[[], object]:
+    learner = Learner(config, n_batches=1000)
+    learner.model.train()
+    return lambda: learner.step(batch)
 
 
-def bare(config: TrainConfig, size: int, frozen: float, device: torch.device, batch: Sample) -> Callable[[], None]:
+def bare(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
     """Forward and backward on floats that are already where they are needed, as they are needed."""
-    model = new_model(config.arch, size, frozen, device).to(memory_format=torch.channels_last)
+    learner = Learner(config, n_batches=1)
+    model, device, dtype = learner.model.train(), learner.device, learner.dtype
     images = build_transforms((0.5,) * 3, (0.5,) * 3)(batch.image).to(device)
     images = images.contiguous(memory_format=torch.channels_last)
-    dtype = TrainingStep(
-        config,
-        model,
-        optimizer := build_optimizer(model, lr=1e-5, weight_decay=0.0),
-        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
-        torch.amp.GradScaler(device.type, enabled=False),
-        None,
-    ).dtype
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
@@ -106,19 +89,21 @@ def main(
     compile: bool = False,
 ) -> None:
     """Print the seconds of a step and the ratios; by processor time too, which neighbours disturb less."""
-    config = resolve(TrainConfig(arch=arch, device=device, image_size=size, compile=compile))  # type: ignore[arg-type]
-    place, frozen = torch.device(config.device), PRESETS[arch]["frozen"] if preset else 0.0
+    frozen = PRESETS[arch]["frozen"] if preset else 0.0
+    options = {"weights": "none", "image_size": size, "batch_size": batch, "lr": 1e-5, "epochs": 1}
+    config = resolve(TrainConfig(arch=arch, device=device, compile=compile, frozen=frozen, pooled=True, **options))  # type: ignore[arg-type]
+    place = torch.device(config.device)
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
     sample = Sample(pictures, torch.arange(batch) % 2, torch.zeros(batch, 1, size, size, dtype=torch.uint8))
-    plain = plain_loop(arch, size, place, sample)
+    plain = plain_loop(config, sample)
     timed(plain, place)
     times = {"plain": [timed(plain, place) for _ in range(rounds)], "kept": [], "engine": [], "bare": []}
     keep_freed_memory()  # from here on malloc keeps what is freed, for the plain loop, too
     steps = {
         "kept": plain,
-        "engine": engine(config, size, frozen, place, sample),
-        "bare": bare(config, size, frozen, place, sample),
+        "engine": engine(config, sample),
+        "bare": bare(config, sample),
     }
     for number in range(rounds + 1):
         for name, step in steps.items():

@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -59,19 +58,76 @@ def test_every_file_is_decoded_once_and_the_pixels_are_the_same(paths, folder, d
     assert len(again.rows) == 6 and not decoded
 
 
-def test_a_changed_file_is_decoded_anew_even_where_its_size_and_time_are_not(paths, folder, decoded):
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the files that were read."""
+    names = []
+    original = cache.read_file
+
+    def spy(path):
+        names.append(Path(path).name)
+        return original(path)
+
+    monkeypatch.setattr(cache, "read_file", spy)
+    return names
+
+
+def settle(monkeypatch):
+    """Let all changes be old enough for the time of a file to tell the next one."""
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", -1)
+
+
+def test_a_file_that_did_not_change_is_not_even_read_again(paths, folder, read, decoded, monkeypatch):
+    settle(monkeypatch)
     decode_squares(paths, SIZE, folder=folder)
-    before = paths[0].stat()
-    data = paths[1].read_bytes()
-    size = max(len(data), before.st_size)
-    for path, content in ((paths[0], paths[0].read_bytes()), (paths[1], data)):
+    read.clear()
+    decoded.clear()
+    assert_right(decode_squares(paths, SIZE, folder=folder), paths)
+    assert not read and not decoded
+    draw_portrait(paths[0], seed=77, artifact=False)
+    assert_right(decode_squares(paths, SIZE, folder=folder), paths)
+    assert read == decoded == [paths[0].name]
+
+
+def test_a_file_that_changed_only_just_now_is_read_again(paths, folder, read):
+    decode_squares(paths, SIZE, folder=folder)
+    read.clear()
+    decode_squares(paths, SIZE, folder=folder)
+    assert sorted(read) == sorted(path.name for path in paths)
+
+
+def test_the_folder_can_be_moved_together_with_its_cache(tmp_path, read, decoded, monkeypatch):
+    settle(monkeypatch)
+    first, second = tmp_path / "first", tmp_path / "second"
+    draw_portrait(first / "portrait.png", seed=0, artifact=False)
+    decode_squares([first / "portrait.png"], SIZE, folder=first / ".cache")
+    first.rename(second)
+    read.clear()
+    decoded.clear()
+    assert_right(decode_squares([second / "portrait.png"], SIZE, folder=second / ".cache"), [second / "portrait.png"])
+    assert not read and not decoded
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_changed_file_is_decoded_anew_even_where_its_size_and_time_are_not(
+    paths, folder, decoded, settled, monkeypatch
+):
+    """The time is set back, as ``cp -p`` and ``rsync`` do; the new content is that of another picture, padded."""
+    if settled:
+        settle(monkeypatch)
+    contents = [path.read_bytes() for path in paths[:2]]
+    size = max(map(len, contents))
+    for path, content in zip(paths, contents, strict=False):
         path.write_bytes(content + bytes(size - len(content)))  # PNG readers stop at the end mark
     decode_squares(paths, SIZE, folder=folder)
-    shutil.copy(paths[1], paths[0])
+    before = paths[0].stat()
+    draw_portrait(paths[0], seed=99, artifact=False)
+    new = paths[0].read_bytes()
+    paths[0].write_bytes(new + bytes(size - len(new)) if len(new) < size else new)
     os.utime(paths[0], ns=(before.st_atime_ns, before.st_mtime_ns))
     decoded.clear()
     assert_right(decode_squares(paths, SIZE, folder=folder), paths)
-    assert not decoded  # another picture with the same content was there already
+    assert decoded == [paths[0].name]
 
 
 def test_files_that_are_no_pictures_are_named_and_kept_out(paths, folder):
@@ -124,11 +180,11 @@ def test_killed_while_it_decodes_it_goes_on_where_it_was(tmp_path, folder, decod
     assert 0 < len(decoded) < 56
 
 
-def test_the_folder_stays_within_its_size_and_what_does_not_fit_is_decoded_at_each_use(paths, folder, capsys):
+def test_the_folder_stays_within_its_size_and_what_does_not_fit_is_decoded_at_each_use(paths, folder, caplog):
     squares = decode_squares(paths, SIZE, folder=folder, max_bytes=4 * ROW)
     assert_right(squares, paths)
     assert len(squares.rows) == 4
-    assert "full: 2 pictures" in capsys.readouterr().out + capsys.readouterr().err
+    assert "full: 2 pictures" in caplog.text
     assert (folder / f"squares-{SIZE}.bin").stat().st_size == 4 * ROW
 
 
@@ -145,16 +201,17 @@ def test_rows_of_files_that_are_gone_make_room(paths, folder):
 def test_another_size_that_was_not_used_for_longer_is_given_up(paths, folder):
     decode_squares(paths, 32, folder=folder, max_bytes=100 * ROW)
     decode_squares(paths, SIZE, folder=folder, max_bytes=40 * ROW)
-    assert {file.name for file in folder.iterdir()} == {f"squares-{SIZE}.bin", f"squares-{SIZE}.txt"}
+    names = {f"squares-{SIZE}.bin", f"squares-{SIZE}.txt", "squares-files.txt"}
+    assert {file.name for file in folder.iterdir()} <= names
 
 
-def test_a_folder_that_cannot_be_written_is_said_and_memory_serves(paths, tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_is_said_and_memory_serves(paths, tmp_path, caplog):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     squares = decode_squares(paths, SIZE, folder=blocked / "cache")
     assert_right(squares, paths)
     assert len(squares.rows) == 6
-    assert "no cache in" in capsys.readouterr().out
+    assert "no cache in" in caplog.text
 
 
 def test_a_set_too_large_for_memory_is_decoded_at_each_use(paths, monkeypatch):

@@ -3,7 +3,9 @@ from collections import Counter
 
 import pytest
 import torch
+from torchvision.transforms import v2
 
+from artifact_utils.augmentation import build_augmentation
 from artifact_utils.cache import Squares
 from artifact_utils.datasets import (
     ArtifactDataset,
@@ -51,7 +53,7 @@ def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(datas
 
 def test_a_mask_is_moved_with_its_picture(dataset_folder):
     portraits = list_portraits(dataset_folder, "train")
-    transform = build_transforms(HALF, HALF, augment="heavy")
+    transform = v2.Compose([build_augmentation("heavy"), build_transforms(HALF, HALF)])
     moved, still = (ArtifactDataset(portraits, 64, t)[Draw(0, 5, inject=True)] for t in (transform, lambda *x: x))
     assert moved.mask.unique().tolist() == [0, 1]
     assert not torch.equal(moved.mask, still.mask)
@@ -83,7 +85,7 @@ def test_made_artifacts_know_where_the_face_is_if_somebody_says(own_copy):
 
 def test_the_augmentation_belongs_to_the_draw_and_leaves_the_global_generator_alone(dataset_folder):
     portraits = list_portraits(dataset_folder, "train")
-    dataset = ArtifactDataset(portraits, 32, build_transforms(HALF, HALF, augment="heavy"))
+    dataset = ArtifactDataset(portraits, 32, v2.Compose([build_augmentation("heavy"), build_transforms(HALF, HALF)]))
     before = torch.get_rng_state()
     first, again, other = dataset[Draw(3, 7)][0], dataset[Draw(3, 7)][0], dataset[Draw(3, 8)][0]
     assert torch.equal(before, torch.get_rng_state())

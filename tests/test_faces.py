@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact_utils.datasets import ArtifactDataset, Draw, Portrait, read_faces
-from artifact_utils.faces import MODEL, Face, find_face, find_shares
+from artifact_utils.datasets import ArtifactDataset, Draw
+from artifact_utils.faces import FACE_COLUMNS, MODEL, Face, find_face, find_shares
+from artifact_utils.files import read_csv
 from artifact_utils.images import load_image
+from artifact_utils.labels import Portrait
 from artifact_utils.transforms import build_transforms
 
 TEST_DATA = Path(__file__).parent.parent / "test_data"
@@ -33,7 +35,8 @@ def true_face(file, faces):
 
 @pytest.fixture(scope="module")
 def faces():
-    return read_faces(TEST_DATA / "faces.csv")
+    rows = read_csv(TEST_DATA / "faces.csv", ("path", *FACE_COLUMNS))
+    return {row["path"]: tuple(float(row[column]) for column in FACE_COLUMNS) for row in rows}
 
 
 def test_the_points_lie_where_they_were_marked(faces):

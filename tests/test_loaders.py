@@ -1,14 +1,27 @@
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 
-from artifact_utils.datasets import DataError, Portrait, list_portraits
+from artifact_utils import distributed
+from artifact_utils.config import resolve
+from artifact_utils.datasets import DataError, list_portraits
+from artifact_utils.labels import Portrait
 from artifact_utils.loaders import build_loaders, split_by_group
 from artifact_utils.synthesis import FAMILIES, FAMILY_OF
 
-LOADER = {"image_size": 32, "batch_size": 8}
+
+@pytest.fixture
+def load(config):
+    """Loaders of 32 px in batches of 8, without made artifacts unless told otherwise."""
+
+    def build(folder=config.data, **options):
+        plain = {"data": folder, "synthetic_fraction": 0.0, "paired": False}
+        return build_loaders(resolve(replace(config, **(plain | options))))
+
+    return build
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -48,24 +61,24 @@ def test_too_few_people_to_split():
         split_by_group(portraits)
 
 
-def test_a_broken_picture_stops_before_training_and_is_named(own_copy):
+def test_a_broken_picture_stops_before_training_and_is_named(own_copy, load):
     victim = own_copy / "train" / "no_artifacts" / "image_00001_0.png"
     victim.write_bytes(victim.read_bytes()[:100])
     with pytest.raises(DataError, match=r"1 pictures cannot be read:\n.*image_00001_0.png.*\n.*--skip-broken"):
-        build_loaders(own_copy, **LOADER)
-    loaders = build_loaders(own_copy, **LOADER, skip_broken=True)
+        load(own_copy)
+    loaders = load(own_copy, skip_broken=True)
     assert len(loaders.train.dataset) + len(loaders.validation.dataset) == 39
 
 
-def test_a_validation_folder_is_used_as_it_is(own_copy):
+def test_a_validation_folder_is_used_as_it_is(own_copy, load):
     shutil.copytree(own_copy / "test", own_copy / "val")
-    loaders = build_loaders(own_copy, **LOADER)
+    loaders = load(own_copy)
     assert len(loaders.train.dataset) == 40
     assert len(loaders.validation.dataset) == 12
 
 
-def test_batches(dataset_folder):
-    loaders = build_loaders(dataset_folder, **LOADER)
+def test_batches(load):
+    loaders = load()
     images, targets, masks, _ = next(iter(loaders.train))
     assert images.shape == (8, 3, 32, 32)
     assert masks.shape == (8, 1, 32, 32)
@@ -75,19 +88,19 @@ def test_batches(dataset_folder):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_epoch_is_a_function_of_the_seed_whatever_the_workers(dataset_folder, workers):
-    reference = build_loaders(dataset_folder, **LOADER, seed=3)
-    other = build_loaders(dataset_folder, **LOADER, seed=3, workers=workers)
+def test_an_epoch_is_a_function_of_the_seed_whatever_the_workers(load, workers):
+    reference = load(seed=3)
+    other = load(seed=3, workers=workers)
     for batch, other_batch in zip(reference.train, other.train, strict=True):
         assert all(torch.equal(*tensors) for tensors in zip(batch, other_batch, strict=True))
 
 
-def test_without_labelled_artifacts_all_are_made(own_copy):
+def test_without_labelled_artifacts_all_are_made(own_copy, load):
     for split in ("train", "test"):
         shutil.rmtree(own_copy / split / "artifacts")
     with pytest.raises(DataError, match=r"no folder .*artifacts"):
-        build_loaders(own_copy, **LOADER, synthetic_fraction=0.9)
-    loaders = build_loaders(own_copy, **LOADER, synthetic_fraction=1.0)
+        load(own_copy, synthetic_fraction=0.9)
+    loaders = load(own_copy, synthetic_fraction=1.0)
     for batch in loaders.train:
         assert set(batch.target.tolist()) == {0, 1}
         assert (batch.mask.flatten(1).amax(dim=1) == batch.target).float().mean() > 0.8  # augmentation may move one out
@@ -96,17 +109,19 @@ def test_without_labelled_artifacts_all_are_made(own_copy):
         assert not {p.group for p in side.dataset.portraits} & {p.group for p in loaders.train.dataset.portraits}
 
 
-def test_processes_evaluate_the_batches_of_one_in_turn(dataset_folder):
-    alone = build_loaders(dataset_folder, image_size=32, batch_size=2)
-    parts = [build_loaders(dataset_folder, image_size=32, batch_size=2, part=(number, 2)) for number in range(2)]
-    batches = [list(part.test.batch_sampler) for part in parts]
+def test_processes_evaluate_the_batches_of_one_in_turn(load, monkeypatch):
+    alone = load(batch_size=2)
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    batches = []
+    for rank in range(2):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        batches.append(list(load(batch_size=2).test.batch_sampler))
     assert list(alone.test.batch_sampler) == [batches[i % 2][i // 2] for i in range(3)]
 
 
-def test_a_share_of_the_labels_has_both_classes_and_leaves_validation_alone(dataset_folder):
+def test_a_share_of_the_labels_has_both_classes_and_leaves_validation_alone(load):
     whole, part, other = (
-        build_loaders(dataset_folder, **LOADER, label_fraction=share, seed=seed, with_test=False)
-        for share, seed in ((1.0, 0), (0.25, 0), (0.25, 1))
+        load(label_fraction=share, seed=seed, test=False) for share, seed in ((1.0, 0), (0.25, 0), (0.25, 1))
     )
     assert len(part.train.dataset) == pytest.approx(len(whole.train.dataset) / 4, abs=1)
     assert set(part.train.dataset.targets.tolist()) == {0, 1}
@@ -115,10 +130,10 @@ def test_a_share_of_the_labels_has_both_classes_and_leaves_validation_alone(data
     assert whole.test is None
 
 
-def test_a_family_that_is_left_out_is_made_in_validation_only(own_copy):
+def test_a_family_that_is_left_out_is_made_in_validation_only(own_copy, load):
     for side in ("train", "test"):
         shutil.rmtree(own_copy / side / "artifacts")
-    loaders = build_loaders(own_copy, **LOADER, synthetic_fraction=1.0, leave_out="text")
+    loaders = load(own_copy, synthetic_fraction=1.0, leave_out="text")
     assert not loaders.train.dataset.kinds & set(FAMILIES["text"])
     made = {
         FAMILY_OF[p.kind] for p in [*loaders.validation.dataset.portraits, *loaders.test.dataset.portraits] if p.kind

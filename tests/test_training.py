@@ -1,5 +1,6 @@
 import contextlib
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -16,23 +17,22 @@ from helpers import weights_of
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from artifact_utils.backbones import PRESETS as BACKBONE_PRESETS
 from artifact_utils.checkpoints import load_checkpoint
-from artifact_utils.config import PRESETS, ConfigError, TrainConfig, resolve
+from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import measure
 from artifact_utils.metrics import calibration_error, format_table, scale_threshold
-from artifact_utils.runs import RunError
-from artifact_utils.training import report, train
+from artifact_utils.models import build_model
+from artifact_utils.training import average_of, build_optimizer, lr_scale, summarise_run, train
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_a_picture_that_lies_on_both_sides_of_a_split_is_shown(config, own_copy, capsys):
+def test_a_picture_that_lies_on_both_sides_of_a_split_is_shown(config, own_copy, caplog):
     shutil.copy(own_copy / "train/no_artifacts/image_00006_0.png", own_copy / "test/no_artifacts/again_0.png")
     run = train(replace(config, data=own_copy, image_size=64, epochs=0))
-    said = capsys.readouterr().out
+    said = caplog.text
     assert "1 pictures lie on both sides of a split" in said
     assert "train/no_artifacts/image_00006_0.png" in said
     assert "test/no_artifacts/again_0.png" in said
@@ -56,7 +56,7 @@ def test_a_run_is_a_folder_with_everything_in_it(config):
     assert predictions.columns.tolist() == ["path", "group", "kind", "strength", "target", "probability", "predicted"]
     assert predictions.path.str.startswith("test/").all()
     assert ((predictions.probability >= metrics["threshold"]) == predictions.predicted.astype(bool)).all()
-    assert "macro F1" in report(run)
+    assert "macro F1" in summarise_run(run)
     events = EventAccumulator(str(run / "tensorboard")).Reload()
     assert [event.step for event in events.Scalars("macro_f1/val")] == [1, 2, 3]
     assert [event.value for event in events.Scalars("loss/train")] == pytest.approx([row["train_loss"] for row in rows])
@@ -149,45 +149,10 @@ def test_no_epochs_evaluates_the_model_as_it_is(config):
     assert json.loads((run / "metrics.json").read_text())["best_epoch"] == 0
 
 
-def test_a_run_folder_in_use_is_not_overwritten(config):
-    config.out.mkdir()
-    (config.out / "precious.txt").write_text("keep me")
-    with pytest.raises(RunError, match="is already in use: continue it with --resume"):
-        train(config)
-    assert [file.name for file in config.out.iterdir()] == ["precious.txt"]
-
-
 def test_a_run_that_cannot_start_leaves_nothing_behind(config):
     with pytest.raises(DataError):
         train(replace(config, data=Path("nowhere")))
     assert not config.out.exists()
-
-
-def test_presets_cover_every_backbone_and_fill_what_is_left_open():
-    assert set(PRESETS) == set(BACKBONE_PRESETS)
-    resolved = resolve(TrainConfig(arch="vgg19", device="cpu", batch_size=4))
-    assert (resolved.batch_size, resolved.lr) == (4, PRESETS["vgg19"]["lr"])
-
-
-def test_auto_takes_the_small_network_without_a_gpu_and_says_why(capsys):
-    assert resolve(TrainConfig(device="cpu")).arch == "efficientnet_lite0"
-    assert "EfficientNet-Lite0, since VGG-19 takes hours" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"epochs": -1}, "--epochs -1 is out of range"),
-        ({"batch_size": 1}, "--batch-size 1 is out of range"),
-        ({"lr": float("nan")}, "--lr nan is out of range"),
-        ({"threshold_for": "luck"}, "--threshold-for: cannot choose a threshold for 'luck': say macro_f1"),
-        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
-        ({"device": "toaster"}, "device 'toaster' cannot be used"),
-    ],
-)
-def test_values_out_of_range_are_named(arguments, message):
-    with pytest.raises(ConfigError, match=message):
-        resolve(TrainConfig(**{"device": "cpu", **arguments}))
 
 
 def start(config, *arguments):
@@ -243,12 +208,87 @@ def test_evaluation_may_look_at_larger_pictures_and_more_than_once(config, also_
     assert table.probability.to_numpy() == pytest.approx(predictions.probability.to_numpy(), abs=1e-4)
 
 
-def test_the_size_of_evaluation_is_that_of_training_unless_somebody_says():
-    assert resolve(TrainConfig(arch="efficientnet_lite0", device="cpu")).eval_size == 192  # as its preset has it
-    assert resolve(TrainConfig(arch="efficientnet_lite0", image_size=128, device="cpu")).eval_size == 128
-    assert resolve(TrainConfig(arch="mobilenet_v2", device="cpu")).eval_size == 160
-    assert resolve(TrainConfig(arch="efficientnet_lite0", eval_size=224, device="cpu")).eval_size == 224
-    with pytest.raises(ConfigError, match="vit_b_16 reads one size only, 224"):
-        resolve(TrainConfig(arch="vit_b_16", eval_size=256, device="cpu"))
-    with pytest.raises(ConfigError, match="--also-at"):
-        resolve(TrainConfig(arch="efficientnet_lite0", also_at=(16,), device="cpu"))
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return build_model("efficientnet_lite0", weights="none", image_size=32, locates=True)
+
+
+def optimizer_for(model, **options):
+    return build_optimizer(model, resolve(TrainConfig(arch="efficientnet_lite0", device="cpu", **options)))
+
+
+def test_rates_fall_from_layer_to_layer_towards_the_input(model):
+    optimizer = optimizer_for(model, lr=1.0, layer_decay=0.5)
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(rate) == len(list(model.parameters()))
+    assert rate[id(model.head[1].weight)] == rate[id(model.locator.gain)] == 1.0
+    layers = model.backbone.layer_groups()
+    for depth, layer in enumerate(reversed(layers), 1):
+        assert {rate[id(parameter)] for parameter in layer} == {0.5**depth}
+
+
+def test_without_layer_decay_there_is_one_rate_and_nothing_frozen_in_it(model):
+    model.freeze(1.0)
+    groups = optimizer_for(model, lr=0.1).param_groups
+    trained = {id(p) for p in [*model.head.parameters(), *model.locator.parameters()]}
+    assert {group["lr"] for group in groups} == {0.1}
+    assert {id(p) for group in groups for p in group["params"]} == trained
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_norms_and_biases_do_not_decay(model, name):
+    groups = optimizer_for(model, optimizer=name, lr=0.1, weight_decay=0.3).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    norms = {id(p) for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters()}
+    assert norms and {decay[name] for name in norms} == {0.0}
+    for parameter_name, parameter in model.named_parameters():
+        assert decay[id(parameter)] == (0.3 if parameter_name.endswith("weight") and parameter.ndim > 1 else 0.0)
+
+
+def test_the_average_follows_the_weights_and_starts_without_the_random_ones(model):
+    average = average_of(model, 0.5)
+    weight, mean = model.head[1].weight, average.module.head[1].weight
+    with torch.no_grad():
+        weight.fill_(1.0)
+        average.update_parameters(model)
+        assert torch.equal(mean, weight)  # nothing is left of the start
+        weight.fill_(0.0)
+        average.update_parameters(model)
+    assert torch.allclose(mean, torch.full((), 2 / 11))  # the decay of the first steps
+    for _ in range(40):
+        average.update_parameters(model)
+    assert torch.allclose(mean, torch.zeros(()), atol=1e-5)
+    counters = [(name, buffer) for name, buffer in model.named_buffers() if name.endswith("num_batches_tracked")]
+    for _, buffer in counters:
+        buffer += 3
+    average.update_parameters(model)
+    averaged = dict(average.module.named_buffers())
+    assert counters and all(averaged[name] == buffer for name, buffer in counters)
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    scale = [lr_scale(step, 100, 10) for step in range(100)]
+    assert scale[0] < scale[5] < scale[10] == pytest.approx(1.0)
+    assert all(later < earlier for earlier, later in itertools.pairwise(scale[10:]))
+    assert scale[-1] == pytest.approx(0.01, abs=0.01)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "exponential"])
+def test_every_schedule_warms_up_and_ends_at_a_hundredth(schedule):
+    scale = [lr_scale(step, 101, 11, schedule) for step in range(102)]
+    assert scale[:11] == [lr_scale(step, 101, 11) for step in range(11)]
+    assert scale[11] == pytest.approx(1.0)
+    assert all(later <= earlier for earlier, later in itertools.pairwise(scale[11:]))
+    assert scale[-1] == pytest.approx(0.01, rel=1e-3)
+    assert {lr_scale(step, 101, 11, "constant") for step in range(11, 101)} == {1.0}
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_every_optimiser_goes_downhill(model, name):
+    optimizer = optimizer_for(model, optimizer=name, lr=1e-2, weight_decay=0.0)
+    weight = model.locator.layers[-1].weight
+    before = weight.detach().clone()
+    weight.sum().backward()
+    optimizer.step()
+    assert (weight < before).all()

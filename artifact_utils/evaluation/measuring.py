@@ -18,11 +18,12 @@ from torchvision.transforms import v2
 from artifact_utils import distributed
 from artifact_utils.cache import Squares
 from artifact_utils.checkpoints import ModelInfo
-from artifact_utils.config import amp_dtype
-from artifact_utils.datasets import ArtifactDataset, DataError, Portrait, Sample
+from artifact_utils.datasets import ArtifactDataset, DataError, Sample
 from artifact_utils.detector import Detector
+from artifact_utils.device import amp_dtype
 from artifact_utils.evaluation.grounding import measure_grounding
 from artifact_utils.images import ImageError
+from artifact_utils.labels import Portrait
 from artifact_utils.loaders import evaluation_loader
 from artifact_utils.metrics.calibration import fit_temperature, measure_calibration, scale_logits, scale_threshold
 from artifact_utils.metrics.scores import evaluate

