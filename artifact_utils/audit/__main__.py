@@ -1,7 +1,7 @@
 """Audit any folder of pictures: a table in the terminal, and everything in one HTML page.
 
-python -m artifact_utils.audit FOLDER
-python -m artifact_utils.audit FOLDER --out audits/mine --no-labels
+    python -m artifact_utils.audit FOLDER
+    python -m artifact_utils.audit FOLDER --out audits/mine --no-labels
 """
 
 from artifact_utils.console import read_arguments, run_cli

@@ -53,21 +53,9 @@ def candidate_pairs(thumbnails: Sequence[bytes], side: int) -> npt.NDArray[np.in
     at_most = N_CANDIDATES_OF_FEW if n <= FEW else N_CANDIDATES
     probes = int(np.clip(_MAX_COSINES / (len(described.queries) * _PER_LIST), _MIN_PROBES, _MAX_PROBES))
     crops, numbers = described.crops.reshape(-1, N_VALUES), np.arange(n, dtype=np.int32)
-    found = [
-        _search(half, numbers, half, numbers, min_cosine=MIN_SAME_HALF, at_most=1, probes=1)
-        for half in described.halves.swapaxes(0, 1)
-    ]
-    of_crops = numbers.repeat(len(FRAMES))
+    found = [_search(half, numbers, half, 1, MIN_SAME_HALF, at_most=1) for half in described.halves.swapaxes(0, 1)]
     found.append(
-        _search(
-            described.queries,
-            described.asking,
-            crops,
-            of_crops,
-            min_cosine=MIN_CANDIDATE,
-            at_most=at_most,
-            probes=probes,
-        )
+        _search(described.queries, described.asking, crops, len(FRAMES), MIN_CANDIDATE, at_most=at_most, probes=probes)
     )
     left, right, cosine = _nearest(found, at_most)
     order = np.argsort(-cosine, kind="stable")
@@ -78,36 +66,36 @@ def _search(
     queries: Descriptors,
     asking: npt.NDArray[np.int32],
     descriptors: Descriptors,
-    pictures: npt.NDArray[np.int32],
-    *,
+    per_picture: int,
     min_cosine: float,
+    *,
     at_most: int,
-    probes: int,
+    probes: int = 1,
 ) -> Neighbours:
-    """The nearest neighbours of each picture that asks, in the lists that are looked into, but for itself.
+    """The nearest neighbours of each picture that asks, but for itself.
 
     Args:
-        queries: (Q, 35), each compared with the descriptors of as many lists as ``probes`` says.
-        asking: (Q,) the pictures of the queries.
-        descriptors: (N, 35) those that are sorted into lists.
-        pictures: (N,) what they are of.
+        queries: (Q, 35).
+        asking: (Q,) the pictures that the queries describe.
+        descriptors: (N, 35), those of one picture side by side.
+        per_picture: descriptors of a picture.
         min_cosine: of neighbours.
         at_most: neighbours of a picture.
-        probes: lists looked into, each query.
+        probes: lists of descriptors that a query is compared with.
     """
     centres = _centres(descriptors)
     probes = min(probes, len(centres))
     lists = _grouped(_nearest_lists(descriptors, centres, 1), len(centres))
     askers = _grouped(_nearest_lists(queries, centres, probes), len(centres))
-    found = [(asking[:0], pictures[:0], np.zeros(0, np.float32))]
+    found = [(asking[:0], asking[:0], np.zeros(0, np.float32))]
     size, limit = 0, _MAX_FOUND
     for members, asked in zip(lists, askers, strict=True):
-        listed = descriptors[members].T.astype(np.float32)
+        listed, pictures = descriptors[members].T.astype(np.float32), members // per_picture
         for start in range(0, len(asked) if len(members) else 0, _ASKERS):
             rows = asked[start : start + _ASKERS] // probes
             cosines = queries[rows].astype(np.float32) @ listed / SCALE**2
             row, place = np.divmod(np.flatnonzero(cosines >= min_cosine), len(members))
-            left, right = asking[rows[row]], pictures[members[place]]
+            left, right = asking[rows[row]], pictures[place]
             others = left != right
             found.append(_nearest([(left[others], right[others], cosines[row[others], place[others]])], at_most))
             size += len(found[-1][0])
