@@ -2,6 +2,8 @@
 
     python -m artifact_utils.audit FOLDER
     python -m artifact_utils.audit FOLDER --out audits/mine --no-labels
+
+Interrupted or killed, the same command goes on from the pictures that its table already holds.
 """
 
 from artifact_utils.console import read_arguments, run_cli
