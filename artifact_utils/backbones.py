@@ -80,7 +80,7 @@ def check_arch(arch: str) -> None:
         return
     name, _, tag = arch.partition(".")
     if ":" in arch or not timm.is_model(name):
-        near = difflib.get_close_matches(name, [*PRESETS, *timm.list_models()], n=4)
+        near = difflib.get_close_matches(name, {*PRESETS, *timm.list_models()}, n=4)
         known = f"did you mean {', '.join(near)}?" if near else f"choose one of {', '.join(PRESETS)}, or any of timm's"
         raise ArchError(f"unknown architecture {arch!r}: {known}")
     tagged = timm.list_pretrained(f"{name}.*")
