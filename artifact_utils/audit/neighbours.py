@@ -25,7 +25,7 @@ _PER_LIST, _MAX_LISTS = 3000, 1024
 _MAX_PROBES, _MIN_PROBES, _MAX_COSINES = 8, 2, 2e9
 _ASSIGNED = 8192  # descriptors sorted into lists at once
 _ASKERS = 256  # queries compared with a list at once: what a cache holds
-_MAX_FOUND = 1_000_000  # new neighbours kept before all but the nearest of each picture are dropped
+_MAX_FOUND = 4_000_000  # new neighbours kept before all but the nearest of each picture are dropped
 
 Descriptors = npt.NDArray[np.int8] | npt.NDArray[np.float16]
 Neighbours = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
@@ -93,11 +93,14 @@ def _search(
         listed, pictures = descriptors[members].T.astype(np.float32), members // per_picture
         for start in range(0, len(asked) if len(members) else 0, _ASKERS):
             rows = asked[start : start + _ASKERS] // probes
-            cosines = queries[rows].astype(np.float32) @ listed / SCALE**2
-            row, place = np.divmod(np.flatnonzero(cosines >= min_cosine), len(members))
-            left, right = asking[rows[row]], pictures[place]
-            others = left != right
-            found.append(_nearest([(left[others], right[others], cosines[row[others], place[others]])], at_most))
+            products = queries[rows].astype(np.float32) @ listed
+            row, place = np.divmod(np.flatnonzero(products >= min_cosine * SCALE**2), len(members))
+            others = asking[rows[row]] != pictures[place]
+            row, place = row[others], place[others]
+            first = np.flatnonzero((np.diff(row, prepend=-1) != 0) | (np.diff(pictures[place], prepend=-1) != 0))
+            products = np.maximum.reduceat(products[row, place], first) if len(first) else products[:0, 0]
+            block = (asking[rows[row[first]]], pictures[place[first]], products / np.float32(SCALE**2))
+            found.append(block if len(first) <= at_most * len(rows) else _nearest([block], at_most))
             size += len(found[-1][0])
         if size > limit:
             found = [_nearest(found, at_most)]
