@@ -17,7 +17,8 @@ The core, in reading order:
 ``augmentation``          random changes of training pictures
 ``loaders``               from a config to batches
 ``losses``                ``FocalLoss`` and the loss on masks
-``backbones``             networks of timm, and where their weights come from
+``backbones``             networks of timm, and the features they give
+``weights``               where the first weights of a backbone come from
 ``models``                backbone, head and locator: ``ArtifactClassifier``
 ``training``              ``train``, one epoch, one step, optimiser and learning-rate schedule
 ``runs``                  the folder of a run: history, states, interruption

@@ -104,7 +104,7 @@ def _empty_model(path: Path, info: ModelInfo) -> ArtifactClassifier:
         return ArtifactClassifier(
             info.arch, info.image_size, also_at=info.also_at, locates=info.locates, pooled=info.pooled
         )
-    except (ArchError, ValueError) as error:
+    except (ArchError, ValueError) as error:  # the header may name any sizes
         raise CheckpointError(f"{path} does not hold a model that can be built: {error}") from error
 
 
@@ -157,7 +157,7 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
         if wrong:
             raise ValueError(", ".join(wrong))
         check_arch(info.arch)
-    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, ArchError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError, ArchError) as error:  # a stranger's JSON
         raise CheckpointError(f"{path} was not written by this project, or its header is damaged: {error}") from error
     return info
 

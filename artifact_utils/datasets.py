@@ -85,7 +85,7 @@ def read_tables(root: Path) -> dict[str, dict[str, Any]]:
         try:
             for row in read_csv(root / name, ("path", *columns), optional):
                 said.setdefault(row.pop("path"), {}).update(_fields(root, row))
-        except ValueError as error:
+        except ValueError as error:  # int() and float() of what a table holds
             raise DataError(f"{root / name} cannot be read ({error}): correct it, or remove it") from error
     return said
 

@@ -1,10 +1,4 @@
-"""A trained model, ready to use on pictures and on any number of files.
-
-Make the best model of a run the one that comes with the package, which ``Detector.from_pretrained`` loads:
-
-    python -m artifact_utils.detector runs/efficientnet_lite0
-    python -m artifact_utils.detector runs/efficientnet_lite0 --threshold 0.6
-"""
+"""A trained model, ready to use on pictures and on any number of files."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +13,6 @@ from torch import Tensor
 from artifact_utils.cache import decode_stream
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError
-from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.device import amp_dtype, resolve_device
 from artifact_utils.images import ImageError, load_image
 from artifact_utils.models import ArtifactClassifier, fuse_batch_norm
@@ -202,7 +195,7 @@ def pretrained_file() -> Path:
     if not PRETRAINED.is_file():
         raise CheckpointError(
             f"no pretrained detector at {PRETRAINED}: train one with python model_training.py, then name its run "
-            f"(filter_images.py --run RUN, Detector.load), or put it there with python -m artifact_utils.detector RUN"
+            f"(filter_images.py --run RUN, Detector.load), or put it there with python -m artifact_utils.pretrained RUN"
         )
     return PRETRAINED
 
@@ -238,21 +231,3 @@ def _with_threshold(info: ModelInfo, threshold: float | None) -> ModelInfo:
     if not 0.0 <= threshold <= 1.0:
         raise ConfigError(f"threshold {threshold} is out of range: choose one in [0, 1]")
     return replace(info, threshold=threshold)
-
-
-def main() -> None:
-    from tyro.conf import Positional
-
-    @dataclass(frozen=True)
-    class Arguments:
-        run: Positional[Path]
-        """Run folder, or a .safetensors file from one."""
-        threshold: float | None = None
-        """In [0, 1], instead of the one that was chosen on the validation people."""
-
-    arguments = read_arguments(Arguments, __doc__)
-    package(arguments.run, arguments.threshold)
-
-
-if __name__ == "__main__":
-    run_cli(main)

@@ -158,7 +158,7 @@ def stored_config(run: Path, asked: TrainConfig) -> ResolvedConfig:
     try:
         stored: dict[str, Any] = json.loads(file.read_text())
         values = {name: _as_field(name, value) for name, value in stored.items() if name in known}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:  # whatever the file holds
         raise RunError(f"cannot continue {run}: {file} cannot be read ({error})") from error
     if other := [*(stored.keys() - known.keys()), *(known.keys() - stored.keys())]:
         raise RunError(

@@ -311,7 +311,7 @@ def _ask(url: str) -> None:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS_TO_ANSWER).close()
             answer.append(None)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # ValueError: an address that is none
             answer.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)

@@ -133,7 +133,7 @@ def _changed_ns(path: Path) -> int:
     """
     try:
         status = path.stat()
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # ValueError: a NUL byte in the name
         return 0
     return max(status.st_mtime_ns, status.st_ctime_ns)
 

@@ -145,7 +145,7 @@ def _threshold_on_validation(run: Path, rule: str) -> float:
     try:
         probabilities = np.array([float(row["probability"]) for row in rows])
         targets = np.array([int(row["target"]) for row in rows])
-    except ValueError as error:
+    except ValueError as error:  # int() and float() of what the table holds
         raise DataError(f"{file} is damaged ({error}): train again, or leave --threshold-for out") from error
     if not (np.isin(targets, (CLEAN, ARTIFACT)).all() and ((probabilities >= 0) & (probabilities <= 1)).all()):
         raise DataError(f"{file} is damaged (a value out of range): train again, or leave --threshold-for out")

@@ -54,7 +54,7 @@ class ThresholdRule:
             return cls()
         try:
             value = float(number)
-        except ValueError:
+        except ValueError:  # not a number
             value = math.nan
         if not _in_range(aim, value):
             raise ThresholdError(f"cannot choose a threshold for {text!r}: {_HOW}")

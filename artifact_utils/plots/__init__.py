@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from artifact_utils.plots.audit import (  # noqa: F401
+    from artifact_utils.plots.audit_figures import (  # noqa: F401
         plot_class_balance,
         plot_distributions,
         plot_duplicates,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from artifact_utils.plots.variants import plot_variants  # noqa: F401
 
 _MODULES = {
-    "audit": (
+    "audit_figures": (
         "plot_class_balance",
         "plot_distributions",
         "plot_duplicates",

@@ -37,6 +37,7 @@ def test_the_script(config, tmp_path):
         (["--threshold", "nan"], "--threshold nan: choose a probability from 0 to 1"),
         (["--undo"], "--undo needs to know what to undo: name the folder with --move-flagged"),
         (["--move-flagged", "bad", "--undo"], "no bad/moved.csv: nothing was moved there"),
+        (["--device", "meta"], "device 'meta' cannot be used"),
         (["--run", "nowhere"], "nowhere"),
     ],
 )
