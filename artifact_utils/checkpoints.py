@@ -16,7 +16,7 @@ from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files import write_bytes
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.models import ArtifactClassifier
-from artifact_utils.weights import rename
+from artifact_utils.parameter_names import rename
 
 TEMPERATURES = 1e-3, 1e3
 """The range that a temperature may lie in."""

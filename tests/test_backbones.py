@@ -3,7 +3,8 @@ import torch
 from torchvision import models as zoo
 
 from artifact_utils.backbones import PRESETS, ArchError, Backbone, check_arch, check_sizes, normalisation
-from artifact_utils.weights import load_imagenet, rename
+from artifact_utils.parameter_names import rename
+from artifact_utils.weights import load_imagenet
 
 TINY = ("test_vit", "test_convnext", "test_efficientnet", "test_resnet", "test_byobnet", "swin_tiny_patch4_window7_224")
 
@@ -128,6 +129,14 @@ def test_the_layer_groups_of_a_preset_begin_with_the_stem_and_end_with_the_head(
     assert groups[-1][0] is backbone.network.conv_head.weight
 
 
+def test_a_network_for_which_timm_knows_no_groups_has_its_blocks_as_groups():
+    backbone = Backbone("poolformer_s12", 64)
+    assert not hasattr(backbone.network, "group_matcher")
+    groups = backbone.layer_groups()
+    assert len(groups) > 12
+    assert sum(map(len, groups)) == len(list(backbone.parameters()))
+
+
 def test_a_vit_takes_pictures_of_any_size():
     backbone = Backbone("test_vit", 64).eval()
     check_sizes("test_vit", 64, (32, 100, 128))
@@ -135,6 +144,16 @@ def test_a_vit_takes_pictures_of_any_size():
         maps, features = backbone(torch.randn(1, 3, side, side))
         assert maps[0].shape[2:] == (cells, cells)
         assert features.shape == (1, backbone.n_features)
+
+
+def test_what_cannot_be_used_is_an_error_before_it_is_built():
+    with pytest.raises(ArchError, match="halonet26t cannot be used at 100 px"):
+        Backbone("halonet26t", 100)
+
+
+def test_dense_networks_are_those_for_which_bf16_pays_on_a_cpu():
+    dense = {arch for arch in PRESETS if Backbone(arch, 160).is_dense}
+    assert dense == {"vgg19", "resnet18", "resnet50", "convnext_tiny", "vit_b_16"}
 
 
 def test_what_takes_one_size_only_says_so():
