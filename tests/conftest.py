@@ -1,6 +1,8 @@
 """A small labelled data set that the tests draw themselves: plain faces, some with a torn block across them."""
 
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,15 @@ from helpers import draw_dataset
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import TrainConfig
 from artifact_utils.models import build_model
+
+
+@pytest.fixture(autouse=True)
+def own_interrupt_handler() -> Iterator[None]:
+    """``run_cli`` means to end its process, and leaves the handler of Ctrl-C as it needs it until then."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    if signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from artifact_utils.images import ImageError
 from artifact_utils.labels import parse_label
 from artifact_utils.metrics.calibration import scale_threshold
 from artifact_utils.models import build_model
+from artifact_utils.pretrained.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,9 +87,9 @@ def pretrained(tmp_path, monkeypatch):
 
 
 def command(monkeypatch, *arguments):
-    monkeypatch.setattr("sys.argv", ["artifact_utils.detector", *map(str, arguments)])
+    monkeypatch.setattr("sys.argv", ["artifact_utils.pretrained", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        run_cli(module.main)
+        run_cli(main)
     return ended.value.code
 
 
