@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL
@@ -100,11 +100,13 @@ def _decode_into_memory(paths: Sequence[Path], image_size: int, progress: str | 
     shape = (len(paths), image_size, image_size, 3)
     pixels = torch.empty(shape, dtype=torch.uint8) if np.prod(shape) <= MEMORY_BYTES else None
     squares = Squares(image_size, None if pixels is None else pixels.permute(0, 3, 1, 2))
-    for row, (path, square) in enumerate(_with_bar(decode_stream(paths, image_size), len(paths), progress)):
-        if isinstance(square, ImageError):
-            squares.errors[path] = square
-        elif squares.pixels is not None:
-            squares.pixels[row], squares.rows[path] = square, row
+    with _bar(progress, len(paths)) as bar:
+        for row, (path, square) in enumerate(decode_stream(paths, image_size)):
+            bar.update()
+            if isinstance(square, ImageError):
+                squares.errors[path] = square
+            elif squares.pixels is not None:
+                squares.pixels[row], squares.rows[path] = square, row
     return squares
 
 
@@ -135,10 +137,10 @@ class _Store:
         text = self.index.read_text("ascii", "replace") if self.index.exists() else ""
         lines = text.split("\n")[:-1]
         if not lines or lines[0] != HEADER:
-            write_bytes(self.index, f"{HEADER}\n".encode())
+            _write_lines(self.index, [HEADER])
             return 0
         if not text.endswith("\n"):
-            write_bytes(self.index, "".join(f"{line}\n" for line in lines).encode())
+            _write_lines(self.index, lines)
         for row, line in enumerate(lines[1:]):
             digest, _, checksum = line.partition(" ")
             if len(digest) == 32 and re.fullmatch("[0-9a-f]{8}", checksum):
@@ -150,8 +152,13 @@ class _Store:
         errors: dict[Path, ImageError] = {}
         left_out, written = [], set()
         self.data.touch()  # so that it is not the one not used for longest
-        with self.data.open("r+b", buffering=0) as self.file, self.index.open("a") as index:
-            for path, found in _with_bar(_ahead(self._find_or_decode, paths), len(paths), progress):
+        with (
+            self.data.open("r+b", buffering=0) as self.file,
+            self.index.open("a") as index,
+            _bar(progress, len(paths)) as bar,
+        ):
+            for path, found in _ahead(self._find_or_decode, paths):
+                bar.update()
                 if isinstance(found, ImageError):
                     errors[path] = found
                     continue
@@ -206,14 +213,14 @@ class _Store:
     def _keep_only(self, rows: set[int]) -> None:
         """Copy the rows that are used into new files. Who has the old ones mapped keeps them."""
         kept = {digest: known for digest, known in self.known.items() if known[0] in rows}
-        part = self.data.with_suffix(".part")
-        with self.data.open("rb") as old, part.open("wb") as new:
+        compacted = self.data.with_suffix(".compacted")
+        with self.data.open("rb") as old, compacted.open("wb") as new:
             for row, _ in kept.values():
                 new.write(os.pread(old.fileno(), self.row_bytes, row * self.row_bytes))
         self.index.unlink()  # first, so that no line ever points to the pixels of another file
-        part.replace(self.data)
+        compacted.replace(self.data)
         lines = [HEADER, *(f"{digest} {checksum:08x}" for digest, (_, checksum) in kept.items())]
-        write_bytes(self.index, "".join(f"{line}\n" for line in lines).encode())
+        _write_lines(self.index, lines)
         self.n_rows = self._read_index()
 
     def _mapped(self) -> Tensor | None:
@@ -258,12 +265,15 @@ class _KnownFiles:
 
     def write(self) -> None:
         if self.changed:
-            lines = [f"{key} {state} {digest}\n" for key, (state, digest) in self.known.items()]
-            write_bytes(self.table, "".join(lines).encode())
+            _write_lines(self.table, [f"{key} {state} {digest}" for key, (state, digest) in self.known.items()])
 
     def _key(self, path: Path) -> str:
         name = os.fsencode(os.path.relpath(path, self.folder))
         return hashlib.blake2b(name, digest_size=16).hexdigest()
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def decode(path: Path, image_size: int) -> Tensor:
@@ -311,5 +321,5 @@ def _ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int | Non
             yield item, future.result()
 
 
-def _with_bar(items: Iterator[T], total: int, progress: str | None) -> Iterable[T]:
-    return progress_bar(items, progress, total=total, unit="img", shown=progress is not None)
+def _bar(label: str | None, total: int) -> Any:
+    return progress_bar(None, label, total=total, unit="img", shown=label is not None)

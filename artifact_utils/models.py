@@ -149,6 +149,17 @@ class ArtifactClassifier(nn.Module):
         return self
 
 
+class Locating(nn.Module):
+    """A model whose forward pass says where, too: DistributedDataParallel and the compiler only know ``forward``."""
+
+    def __init__(self, model: ArtifactClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:  # (B, 3, S, S) -> (B,) and (B, h, w)
+        return self.model.locate(images)
+
+
 def fuse_batch_norm(model: ArtifactClassifier) -> None:
     """Fold the batch norms of the backbone into the convolutions before them, in place, for use only.
 

@@ -296,9 +296,13 @@ class StopRequest:
 
     With several processes a wish in one of them becomes a request in all at the next ``agree``. There a second signal
     changes nothing: the terminal sends one to each process, and ``torchrun`` another.
+
+    Args:
+        run: the run folder, for the message that says how to continue.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: Path) -> None:
+        self.run = run
         self.requested = self._wished = False
         self._alone = distributed.world_size() == 1
         self._before: dict[int, Any] = {}
@@ -321,7 +325,7 @@ class StopRequest:
         if not self._alone:
             self.requested = distributed.anywhere(self._wished)
 
-    def check(self, where: str, run: Path | None) -> None:
+    def check(self, where: str) -> None:
         """Stop here if that was requested.
 
         Raises:
@@ -329,7 +333,7 @@ class StopRequest:
         """
         if self.requested:
             raise TrainingInterrupted(
-                f"stopped {where}; continue with\n  python model_training.py --resume --out {run}"
+                f"stopped {where}; continue with\n  python model_training.py --resume --out {self.run}"
             )
 
     def __exit__(self, *exception: object) -> None:

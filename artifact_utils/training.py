@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from torch import Tensor, nn
@@ -30,10 +29,10 @@ from artifact_utils.detector import Detector
 from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import write_run_results
-from artifact_utils.loaders import build_loaders, duplicates_across
+from artifact_utils.loaders import Loaders, build_loaders, duplicates_across
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.metrics import choose_threshold, evaluate, format_table, scale_logits
-from artifact_utils.models import ArtifactClassifier, build_model
+from artifact_utils.models import ArtifactClassifier, Locating, build_model
 from artifact_utils.plots import plot_duplicates
 from artifact_utils.runs import (
     EventLog,
@@ -85,15 +84,16 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     if (run / "metrics.json").exists():
         logger.info("%s is complete: nothing to continue", run)
         return run
+    device = distributed.own_device(config.device)
     loaders = distributed.rank_0_first(lambda: build_loaders(config))
-    learner = Learner(config, n_batches=len(loaders.train), restored=has_state(run))
-    progress = restore(run, learner, learner.device)
+    learner = Learner(config, device, n_batches=len(loaders.train), restored=has_state(run))
+    progress = restore(run, learner, device)
     if is_writer:
         start_run(run, config)
         if config.test:
-            report_leaks(run, config.data, duplicates_across(config.data, loaders))
+            report_leaks(run, config.data, loaders)
 
-    with StopRequest() as stop, EventLog(run, progress, enabled=is_writer) as events:
+    with StopRequest(run) as stop, EventLog(run, progress, enabled=is_writer) as events:
         while progress.epoch < config.epochs and progress.epoch - progress.best_epoch <= config.patience:
             started = time.perf_counter()
             train_loss = train_one_epoch(loaders.train, learner, progress, stop)
@@ -109,12 +109,12 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
                 events.add(progress.history[-1])
                 if on_epoch_end is not None:
                     on_epoch_end(progress.history[-1])
-            stop.check(f"after epoch {progress.epoch} of {config.epochs}, everything is saved", run)
+            stop.check(f"after epoch {progress.epoch} of {config.epochs}, everything is saved")
 
     if is_writer and not (run / "best.safetensors").exists():  # no epoch at all was asked for
         save_checkpoint(run / "best.safetensors", learner.kept, learner.info(0.5))
     distributed.on_rank_0(lambda: None)  # nobody reads it before it is there
-    write_run_results(run, config, loaders, learner.device, progress)
+    write_run_results(run, config, loaders, device, progress)
     return run
 
 
@@ -144,7 +144,7 @@ def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Pr
                 unread.zero_()
                 bar.set_postfix(loss=f"{total / read:.4f}")
                 stop.agree()
-            stop.check(f"in {title} after {step / n:.0%} of it, which will be done again", config.out)
+            stop.check(f"in {title} after {step / n:.0%} of it, which will be done again")
     distributed.share_statistics(learner.model)
     return total / max(read, 1)
 
@@ -154,12 +154,13 @@ class Learner:
 
     Args:
         config: what to train and how.
+        device: where.
         n_batches: batches of an epoch.
         restored: whether a state will be loaded, which brings its own weights.
     """
 
-    def __init__(self, config: ResolvedConfig, *, n_batches: int, restored: bool = False) -> None:
-        self.config, self.device = config, distributed.own_device(config.device)
+    def __init__(self, config: ResolvedConfig, device: torch.device, *, n_batches: int, restored: bool = False) -> None:
+        self.config, self.device = config, device
         torch.manual_seed(config.seed)
         self.model = build_model(
             config.arch,
@@ -170,20 +171,20 @@ class Learner:
             pooled=config.pooled,
         )
         self.model.freeze(config.frozen)
-        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network = distributed.parallel(Locating(self.model))
-        self.run = torch.compile(self.network) if config.compile else self.network
+        self.model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = average_of(self.model, config.ema) if config.ema else None
         self.optimizer = build_optimizer(self.model, config)
         n_steps = config.epochs * n_batches
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: lr_scale(step, n_steps, WARMUP_EPOCHS * n_batches, config.schedule)
         )
-        self.dtype = training_dtype(self.device, config.precision, dense=self.model.backbone.is_dense)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
-        self.average = average_of(self.model, config.ema) if config.ema else None
+        self.teachers = [Teacher(run, device) for run in config.teachers]
+        self.network = distributed.parallel(Locating(self.model))
+        self.run = torch.compile(self.network) if config.compile else self.network
+        self.dtype = training_dtype(device, config.precision, dense=self.model.backbone.is_dense)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
         self.normalize = build_transforms(self.model.backbone.mean, self.model.backbone.std)
-        self.teachers = [Teacher(run, self.device) for run in config.teachers]
 
     @property
     def kept(self) -> ArtifactClassifier:
@@ -241,17 +242,6 @@ class Learner:
     def _stateful(self) -> dict[str, Any]:
         found = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule, "scaler": self.scaler}
         return found if self.average is None else found | {"average": self.average}
-
-
-class Locating(nn.Module):
-    """A model whose forward pass says where, too: DistributedDataParallel and the compiler only know ``forward``."""
-
-    def __init__(self, model: ArtifactClassifier) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:  # (B, 3, S, S) -> (B,) and (B, h, w)
-        return self.model.locate(images)
 
 
 class Teacher:
@@ -354,8 +344,9 @@ def validate(learner: Learner, loader: DataLoader[Sample]) -> dict[str, float]:
     return row
 
 
-def report_leaks(run: Path, root: Path, leaks: pd.DataFrame) -> None:
+def report_leaks(run: Path, root: Path, loaders: Loaders) -> None:
     """Say which pictures lie on two sides of a split, and put them side by side into the run folder."""
+    leaks = duplicates_across(root, loaders)
     if not len(leaks):
         return
     pairs = find_leaks(leaks)

@@ -28,7 +28,7 @@ from artifact_utils.transforms import build_transforms
 
 
 def plain_loop(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
-    learner = Learner(config, n_batches=1)  # its model alone, as any other network
+    learner = Learner(config, torch.device(config.device), n_batches=1)  # its model alone, as any other network
     device = learner.device
     model = learner.model.to(memory_format=torch.contiguous_format).requires_grad_(True).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, foreach=False)
@@ -45,14 +45,14 @@ def plain_loop(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
 
 
 def engine(config: ResolvedConfig, batch: Sample) -> Callable[[], object]:
-    learner = Learner(config, n_batches=1000)
+    learner = Learner(config, torch.device(config.device), n_batches=1000)
     learner.model.train()
     return lambda: learner.step(batch)
 
 
 def bare(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
     """Forward and backward on floats that are already where they are needed, as they are needed."""
-    learner = Learner(config, n_batches=1)
+    learner = Learner(config, torch.device(config.device), n_batches=1)
     model, device, dtype = learner.model.train(), learner.device, learner.dtype
     images = build_transforms((0.5,) * 3, (0.5,) * 3)(batch.image).to(device)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -32,7 +32,7 @@ distributed.join()
 torch.use_deterministic_algorithms(True)
 config = resolve(TrainConfig(arch="efficientnet_lite0", weights="none", device="cpu", image_size=32, batch_size=4,
                              epochs=1, frozen=0.0, optimizer="sgd", lr=1e-8))
-learner = Learner(config, n_batches=1)
+learner = Learner(config, torch.device(config.device), n_batches=1)
 learner.model.eval()  # batch norms and dropout differ between processes on a CPU: the rest does not
 kept = {}
 learner.optimizer.zero_grad = lambda **options: kept.update(
