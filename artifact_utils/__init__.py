@@ -18,7 +18,9 @@ The core, in reading order:
 ``loaders``               from a config to batches
 ``losses``                ``FocalLoss`` and the loss on masks
 ``backbones``             networks of timm, and the features they give
+``network_plans``         how each kind of timm network is built and run
 ``weights``               where the first weights of a backbone come from
+``parameter_names``       older names of timm's parameters, for weights and checkpoints that have them
 ``models``                backbone, head and locator: ``ArtifactClassifier``
 ``training``              ``train``, one epoch, one step, optimiser and learning-rate schedule
 ``runs``                  the folder of a run: history, states, interruption

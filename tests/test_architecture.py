@@ -32,7 +32,7 @@ LAYERS = (
         "audit.scanning",
     ),
     ("datasets", "sampling", "cache", "transforms", "augmentation", "loaders"),
-    ("backbones", "weights", "models", "checkpoints", "detector"),
+    ("network_plans", "parameter_names", "backbones", "weights", "models", "checkpoints", "detector"),
     ("evaluation.measuring", "evaluation.grounding", "explain", "plots"),
     ("runs", "evaluation.run_results", "training"),
     ("evaluation", "audit", "export"),
