@@ -59,7 +59,8 @@ def save_checkpoint(path: Path, model: ArtifactClassifier, info: ModelInfo, *, h
         half: store weights in 16 bits, for half the size; the statistics of batch norms, and what is too large for
             16 bits, keep 32.
     """
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # copies, since layers that share their weights cannot be stored as they are
+    state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
     if half:
         state = {name: tensor.half() if _fits_half(name, tensor) else tensor for name, tensor in state.items()}
     write_bytes(path, serialize(state, metadata={"artifact_utils": json.dumps(asdict(info))}))

@@ -157,6 +157,13 @@ def test_a_checkpoint_from_before_timm_ran_the_backbones_answers_as_it_did(name,
     torch.testing.assert_close(model(images), old(images).squeeze(1), atol=1e-4, rtol=1e-5)
 
 
+def test_layers_that_share_their_weights_are_stored(tmp_path):
+    model = build_model("coat_lite_tiny", weights="none", image_size=64).eval()
+    save_checkpoint(tmp_path / "best.safetensors", model, ModelInfo("coat_lite_tiny", 64, 0.4))
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(load_checkpoint(tmp_path / "best.safetensors")[0](images), model(images))
+
+
 def test_a_vit_that_was_trained_at_one_size_is_used_at_another(tmp_path):
     torch.manual_seed(0)
     model = build_model("test_vit", weights="none", image_size=64).eval()
