@@ -24,7 +24,8 @@ def main() -> None:
     config = read_arguments(TrainConfig, __doc__)
     from artifact_utils import distributed
     from artifact_utils.demo import ensure_dataset
-    from artifact_utils.training import summarise_run, train
+    from artifact_utils.evaluation.run_results import summarise_run
+    from artifact_utils.training import train
 
     distributed.join()
     if not config.resume:

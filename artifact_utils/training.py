@@ -4,7 +4,6 @@
 and its number, so a run that was killed goes on from its last whole epoch to the same weights.
 """
 
-import json
 import logging
 import math
 import time
@@ -31,7 +30,7 @@ from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import write_run_results
 from artifact_utils.loaders import Loaders, build_loaders, duplicates_across
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
-from artifact_utils.metrics import choose_threshold, evaluate, format_table, scale_logits
+from artifact_utils.metrics import choose_threshold, evaluate, scale_logits
 from artifact_utils.models import ArtifactClassifier, Locating, build_model
 from artifact_utils.plots import plot_duplicates
 from artifact_utils.runs import (
@@ -361,12 +360,3 @@ def report_leaks(run: Path, root: Path, loaders: Loaders) -> None:
         run / "leaks.png",
     )
     plot_duplicates(root, leaks, n=20).savefig(run / "leaks.png")
-
-
-def summarise_run(run: Path) -> str:
-    """The results of a finished run as text: the table of the test set, and where everything lies."""
-    metrics = json.loads((run / "metrics.json").read_text())
-    split = "test" if "test" in metrics else "validation"
-    title = f"{metrics['arch']}, epoch {metrics['best_epoch']}, {split} set:"
-    files = ", ".join(sorted(file.name for file in run.iterdir() if not file.name.startswith(".")))
-    return f"\n{title}\n\n{format_table(metrics[split])}\n\neverything is in {run}: {files}"

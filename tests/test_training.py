@@ -22,9 +22,10 @@ from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import measure
+from artifact_utils.evaluation.run_results import summarise_run
 from artifact_utils.metrics import calibration_error, format_table, scale_threshold
 from artifact_utils.models import build_model
-from artifact_utils.training import average_of, build_optimizer, lr_scale, summarise_run, train
+from artifact_utils.training import average_of, build_optimizer, lr_scale, train
 
 ROOT = Path(__file__).parent.parent
 

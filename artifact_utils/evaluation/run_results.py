@@ -1,6 +1,7 @@
 """What a run folder keeps of its best model: metrics, predictions, figures, the calibrated checkpoint."""
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS, Measured, calibrated, measure, predict
 from artifact_utils.files import write_json
 from artifact_utils.loaders import Loaders
+from artifact_utils.metrics.scores import format_table
 from artifact_utils.plots.results import plot_confusion_matrix, plot_learning_curves
 from artifact_utils.plots.summary import plot_summary
 from artifact_utils.runs import Progress, write_table
@@ -74,3 +76,12 @@ def write_run_results(
     plot_confusion_matrix(metrics[reported]["confusion_matrix"]).savefig(run / "confusion_matrix.png")
     plot_summary(summary, history, results[reported].predictions).savefig(run / "summary.png")
     write_json(run / "metrics.json", summary)  # last: its presence says that the run is complete
+
+
+def summarise_run(run: Path) -> str:
+    """The results of a finished run as text: the table of the test set, and where everything lies."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    split = "test" if "test" in metrics else "validation"
+    title = f"{metrics['arch']}, epoch {metrics['best_epoch']}, {split} set:"
+    files = ", ".join(sorted(file.name for file in run.iterdir() if not file.name.startswith(".")))
+    return f"\n{title}\n\n{format_table(metrics[split])}\n\neverything is in {run}: {files}"
