@@ -102,6 +102,12 @@ def test_a_wrong_command_cannot(parse, command, capsys):
         parse(command)
 
 
+def test_help_keeps_the_lines_of_example_commands():
+    """ruff takes their indent away where nothing follows them, and tyro then runs them together: add a sentence."""
+    modules = [path for path in documents() if path.suffix == ".py"]
+    assert [path for path in modules if re.search(r"^python ", prose(path), re.MULTILINE)] == []
+
+
 def test_flags_that_a_document_names_exist(parse, capsys):
     for program in (
         ["model_training.py"],

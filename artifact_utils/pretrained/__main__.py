@@ -1,7 +1,9 @@
 """Make a run the detector that comes with the package, in half precision: pretrained/portraits.safetensors.
 
-python -m artifact_utils.pretrained runs/efficientnet_lite0
-python -m artifact_utils.pretrained runs/efficientnet_lite0 --threshold 0.6
+    python -m artifact_utils.pretrained runs/efficientnet_lite0
+    python -m artifact_utils.pretrained runs/efficientnet_lite0 --threshold 0.6
+
+The weights there are replaced. The threshold is the run's own unless --threshold names another.
 """
 
 from dataclasses import dataclass
