@@ -17,10 +17,6 @@ The core, in reading order:
 ``augmentation``          random changes of training pictures
 ``loaders``               from a config to batches
 ``losses``                ``FocalLoss`` and the loss on masks
-``backbones``             networks of timm, and the features they give
-``network_plans``         how each kind of timm network is built and run
-``weights``               where the first weights of a backbone come from
-``parameter_names``       older names of timm's parameters, for weights and checkpoints that have them
 ``models``                backbone, head and locator: ``ArtifactClassifier``
 ``training``              ``train``, one epoch, one step, optimiser and learning-rate schedule
 ``runs``                  the folder of a run: history, states, interruption
@@ -34,6 +30,7 @@ Subpackages, each with one public function or few:
 
 ========================  ===========================================================================================
 ``organize``              ``organize``: flat folders into class folders
+``backbones``             ``Backbone``: any timm network, run in one way, and where its weights come from
 ``synthesis``             ``inject`` and ``harmless_edit``: artifacts made on clean portraits
 ``demo``                  ``ensure_dataset``: the demo set
 ``audit``                 ``audit_folder``: broken files, duplicates, leaks, wrong labels

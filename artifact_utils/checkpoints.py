@@ -12,11 +12,11 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from artifact_utils.backbones import ArchError, check_arch, normalisation
+from artifact_utils.backbones.parameter_names import rename
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files import write_bytes
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.models import ArtifactClassifier
-from artifact_utils.parameter_names import rename
 
 TEMPERATURES = 1e-3, 1e3
 """The range that a temperature may lie in."""

@@ -299,7 +299,7 @@ def flag(name: str) -> str:
 
 def resolve_arch(device: str, weights: Weights) -> str:
     """Pick the final VGG-19 where it can be trained, else the small network that two cores can; say which and why."""
-    from artifact_utils.weights import missing_weights
+    from artifact_utils.backbones import missing_weights
 
     measured = "EfficientNet-Lite0, measured on the demo set"
     if not device.startswith("cuda"):

@@ -9,8 +9,7 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from artifact_utils.backbones import Backbone, check_sizes
-from artifact_utils.weights import Weights, load_imagenet
+from artifact_utils.backbones import Backbone, Weights, check_sizes, load_imagenet
 
 
 class Locator(nn.Module):

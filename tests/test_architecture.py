@@ -32,7 +32,7 @@ LAYERS = (
         "audit.scanning",
     ),
     ("datasets", "sampling", "cache", "transforms", "augmentation", "loaders"),
-    ("network_plans", "parameter_names", "backbones", "weights", "models", "checkpoints", "detector"),
+    ("backbones", "models", "checkpoints", "detector"),
     ("evaluation.measuring", "evaluation.grounding", "explain", "plots"),
     ("runs", "evaluation.run_results", "training"),
     ("evaluation", "audit", "export"),
@@ -41,7 +41,7 @@ LAYERS = (
 """From the ground up. A module may import from its own layer and from those below it, a ``__main__`` from all."""
 
 UPWARD = {
-    "config": {"backbones", "metrics.thresholds", "weights"},
+    "config": {"backbones.networks", "backbones.weights", "metrics.thresholds"},
 }
 """Imports of a higher layer, allowed inside functions only: module -> modules."""
 

@@ -4,7 +4,7 @@ import torch
 from helpers import draw_portrait
 from PIL import Image
 
-from artifact_utils.backbones import PRESETS as BACKBONE_PRESETS
+from artifact_utils.backbones import NETWORKS
 from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.grounding import peak
@@ -18,7 +18,7 @@ def portrait(tmp_path):
     return tmp_path / "portrait.png"
 
 
-@pytest.mark.parametrize(("arch", "frozen"), [*((arch, 1.0) for arch in BACKBONE_PRESETS), ("resnet18", 0.0)])
+@pytest.mark.parametrize(("arch", "frozen"), [*((arch, 1.0) for arch in NETWORKS), ("resnet18", 0.0)])
 def test_every_backbone_frozen_or_not_is_explained_and_left_as_it_was(arch, frozen):
     torch.manual_seed(0)
     model = build_model(arch, weights="none", image_size=64).eval()

@@ -1,18 +1,18 @@
 import pytest
 import torch
 
-from artifact_utils.backbones import PRESETS, ArchError
+from artifact_utils.backbones import NETWORKS, ArchError
 from artifact_utils.models import ArtifactClassifier, build_model, fuse_batch_norm
 
 
-@pytest.mark.parametrize("arch", PRESETS)
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_every_backbone_gives_one_logit_a_picture(arch):
     model = build_model(arch, weights="none", image_size=64).eval()
     with torch.inference_mode():
         assert model(torch.randn(2, 3, 64, 64)).shape == (2,)
 
 
-@pytest.mark.parametrize("arch", PRESETS)
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_a_locator_says_where_and_the_logit_listens(arch):
     model = build_model(arch, weights="none", image_size=64, locates=True).eval()
     with torch.inference_mode():

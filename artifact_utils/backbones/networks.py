@@ -1,6 +1,6 @@
 """The backbones of a classifier: any timm network without its classifier, all run in one way.
 
-Ten presets have short names and torchvision's ImageNet weights (``PRESETS``); every other name is timm's own.
+Ten presets have short names and torchvision's ImageNet weights (``NETWORKS``); every other name is timm's own.
 """
 
 import difflib
@@ -18,8 +18,8 @@ from timm.models import group_parameters
 from timm.models._manipulate import MATCH_PREV_GROUP
 from torch import Tensor, nn
 
+from artifact_utils.backbones.plans import NetworkPlan, plan_network, run_network
 from artifact_utils.console import ArtifactUtilsError
-from artifact_utils.network_plans import NetworkPlan, plan_network, run_network
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 1024
 
@@ -47,7 +47,7 @@ def _lite(number: int) -> Preset:
     return Preset(f"tf_efficientnet_lite{number}", None, mean=(0.498,) * 3, std=(0.502,) * 3)
 
 
-PRESETS: dict[str, Preset] = {
+NETWORKS: dict[str, Preset] = {
     "vgg19": Preset("vgg19", "VGG19_Weights.IMAGENET1K_V1", indices=(4,)),  # the coarser map is only pooled from this
     "efficientnet_lite0": _lite(0),
     "efficientnet_lite1": _lite(1),
@@ -68,12 +68,12 @@ def check_arch(arch: str) -> None:
     Raises:
         ArchError: there is none; the message has the names that are most like it.
     """
-    if arch in PRESETS:
+    if arch in NETWORKS:
         return
     name, _, tag = arch.partition(".")
     if ":" in arch or not timm.is_model(name):
-        near = difflib.get_close_matches(name, {*PRESETS, *timm.list_models()}, n=4)
-        known = f"did you mean {', '.join(near)}?" if near else f"choose one of {', '.join(PRESETS)}, or any of timm's"
+        near = difflib.get_close_matches(name, {*NETWORKS, *timm.list_models()}, n=4)
+        known = f"did you mean {', '.join(near)}?" if near else f"choose one of {', '.join(NETWORKS)}, or any of timm's"
         raise ArchError(f"unknown architecture {arch!r}: {known}")
     tagged = timm.list_pretrained(f"{name}.*")
     if tag and arch not in tagged:
@@ -88,10 +88,12 @@ def normalisation(arch: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         ArchError: there is no such network.
     """
     check_arch(arch)
-    if arch in PRESETS:
-        return PRESETS[arch].mean, PRESETS[arch].std
+    if arch in NETWORKS:
+        return NETWORKS[arch].mean, NETWORKS[arch].std
     config = timm.get_pretrained_cfg(arch)
-    return (PRESETS["vgg19"].mean, PRESETS["vgg19"].std) if config is None else (tuple(config.mean), tuple(config.std))
+    return (
+        (NETWORKS["vgg19"].mean, NETWORKS["vgg19"].std) if config is None else (tuple(config.mean), tuple(config.std))
+    )
 
 
 class Backbone(nn.Module):
@@ -200,7 +202,7 @@ def check_sizes(arch: str, image_size: int, sides: Iterable[int]) -> None:
     plan = _plan(arch, image_size)
     for side in sides:
         _check_side(side)
-        if arch in PRESETS or side == image_size:
+        if arch in NETWORKS or side == image_size:
             continue  # all of these take any size
         try:
             with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
@@ -216,7 +218,7 @@ def _check_side(side: int) -> None:
 
 def create_network(arch: str, options: Mapping[str, Any]) -> Any:
     """timm's network without its classifier, its weights random unless the options say otherwise."""
-    name = PRESETS[arch].timm_name if arch in PRESETS else arch
+    name = NETWORKS[arch].timm_name if arch in NETWORKS else arch
     with warnings.catch_warnings(action="ignore"):  # of old names, and of what a network could do otherwise
         network = timm.create_model(name, num_classes=0, **options)
     if name.startswith(("vgg", "repvgg")) and hasattr(network, "pre_logits"):
@@ -232,7 +234,7 @@ def _plan(arch: str, image_size: int) -> NetworkPlan:
     """How a network is built and run, found out once."""
     check_arch(arch)
     _check_side(image_size)
-    preset = PRESETS.get(arch)
+    preset = NETWORKS.get(arch)
     options, indices = (dict(preset.options), preset.indices) if preset else ({}, None)
     try:
         with torch.random.fork_rng(devices=[]):

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from artifact_utils import weights
+from artifact_utils.backbones import weights
+from artifact_utils.backbones.weights import WeightsError, missing_weights
 from artifact_utils.models import build_model
-from artifact_utils.weights import WeightsError, missing_weights
 
 
 def test_packaged_imagenet_weights_are_the_same_every_time_unlike_a_random_start():

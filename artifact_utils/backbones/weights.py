@@ -26,9 +26,9 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_weight
 
-from artifact_utils.backbones import PRESETS, Backbone, check_arch, create_network
+from artifact_utils.backbones.networks import NETWORKS, Backbone, check_arch, create_network
+from artifact_utils.backbones.parameter_names import rename
 from artifact_utils.console import ArtifactUtilsError
-from artifact_utils.parameter_names import rename
 
 Weights = Literal["imagenet", "none"]
 
@@ -49,13 +49,13 @@ def load_imagenet(backbone: Backbone) -> None:
         WeightsError: they are neither on this machine nor can they be downloaded, or the file is damaged.
     """
     arch, own = backbone.arch, backbone.network.state_dict()
-    if arch not in PRESETS:
+    if arch not in NETWORKS:
         state = _timm_state(arch, backbone.options)
-    elif PRESETS[arch].weights is None:
+    elif NETWORKS[arch].weights is None:
         state = rename(arch, backbone.network, _packaged_state(arch))
     else:
         state = rename(arch, backbone.network, _torchvision_state(arch))
-    if "pos_embed" in own and arch in PRESETS:
+    if "pos_embed" in own and arch in NETWORKS:
         state["pos_embed"] = _resample(state["pos_embed"], own["pos_embed"].shape[1], backbone.network)
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     if missing:
@@ -71,9 +71,9 @@ def missing_weights(arch: str) -> str | None:
     """
     check_arch(arch)
     try:
-        if arch in PRESETS and PRESETS[arch].weights is None:
+        if arch in NETWORKS and NETWORKS[arch].weights is None:
             _packaged_file(arch)
-        elif arch in PRESETS:
+        elif arch in NETWORKS:
             enum, file = _torchvision_file(arch)
             if not file.is_file():
                 _ask(enum.url)
@@ -94,7 +94,7 @@ def _resample(embedding: Tensor, n_tokens: int, network: nn.Module) -> Tensor:
 
 
 def _torchvision_file(arch: str) -> tuple[WeightsEnum, Path]:
-    enum = get_weight(str(PRESETS[arch].weights))
+    enum = get_weight(str(NETWORKS[arch].weights))
     return enum, Path(torch.hub.get_dir()) / "checkpoints" / enum.url.rpartition("/")[2]
 
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torchvision import models as zoo
 
-from artifact_utils.backbones import PRESETS, ArchError, Backbone, check_arch, check_sizes, normalisation
-from artifact_utils.parameter_names import rename
-from artifact_utils.weights import load_imagenet
+from artifact_utils.backbones import NETWORKS, ArchError, Backbone, check_arch, check_sizes, normalisation
+from artifact_utils.backbones.parameter_names import rename
+from artifact_utils.backbones.weights import load_imagenet
 
 TINY = ("test_vit", "test_convnext", "test_efficientnet", "test_resnet", "test_byobnet", "swin_tiny_patch4_window7_224")
 
@@ -98,7 +98,7 @@ def test_with_the_packaged_weights_lite_gives_what_its_own_package_gave(arch, si
         torch.testing.assert_close(found, torch.tensor(expected), atol=1e-4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("arch", PRESETS)
+@pytest.mark.parametrize("arch", NETWORKS)
 def test_the_maps_of_a_preset_have_a_cell_for_16_pixels(arch):
     maps, _ = Backbone(arch, 64).eval()(torch.zeros(1, 3, 64, 64))
     assert [fmap.shape[2:] for fmap in maps] == [(4, 4), (2, 2)][: len(maps)]
@@ -152,7 +152,7 @@ def test_what_cannot_be_used_is_an_error_before_it_is_built():
 
 
 def test_dense_networks_are_those_for_which_bf16_pays_on_a_cpu():
-    dense = {arch for arch in PRESETS if Backbone(arch, 160).is_dense}
+    dense = {arch for arch in NETWORKS if Backbone(arch, 160).is_dense}
     assert dense == {"vgg19", "resnet18", "resnet50", "convnext_tiny", "vit_b_16"}
 
 
@@ -176,7 +176,7 @@ def test_unknown_names(arch, message):
         check_arch(arch)
 
 
-@pytest.mark.parametrize("arch", [*PRESETS, "resnet18.a1_in1k", "convnext_tiny.fb_in22k", "vit_small_patch14_dinov2"])
+@pytest.mark.parametrize("arch", [*NETWORKS, "resnet18.a1_in1k", "convnext_tiny.fb_in22k", "vit_small_patch14_dinov2"])
 def test_known_names(arch):
     check_arch(arch)
     mean, std = normalisation(arch)
