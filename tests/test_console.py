@@ -1,4 +1,3 @@
-import logging
 import os
 import signal
 import subprocess
@@ -137,7 +136,8 @@ def test_messages_of_a_notebook_go_to_stdout():
 
 
 def test_importing_the_package_leaves_logging_alone():
-    assert not logging.getLogger("artifact_utils").handlers
+    code = "import logging, artifact_utils.detector; print(logging.getLogger('artifact_utils').handlers)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_the_text_of_an_os_error_names_the_file_first():
