@@ -18,7 +18,7 @@ from typing import Literal
 from artifact_utils.console import ArtifactUtilsError
 
 TEMPORARY_NAME = ".artifact_utils.part"
-"""Name under which a file is written until it is whole; what a killed run left under it, the next run removes."""
+"""Name under which a picture is placed until it is whole; what a killed run left under it, the next run removes."""
 
 Mode = Literal["copy", "move", "link"]
 
@@ -30,6 +30,17 @@ class FileError(ArtifactUtilsError):
 def real_path(path: Path | str) -> Path:
     """The path with all links followed, even where they lead nowhere or in a circle."""
     return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError on a loop of links
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written until it is whole: a name of its own, so that writers of other files do not meet."""
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    return path.with_name(f".artifact_utils.{digest}.part")
+
+
+def is_part(name: str) -> bool:
+    """Whether a killed run may have left a file of this name."""
+    return name.startswith(".artifact_utils.") and name.endswith(".part")
 
 
 def is_utf8(name: str) -> bool:
@@ -188,9 +199,10 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that it is there whole or not at all, even after a power cut."""
-    temporary = path.with_name(TEMPORARY_NAME)
+    temporary = part_of(path)
+    temporary.unlink(missing_ok=True)  # never opened for writing: it could be another name of somebody's file
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -18,7 +18,7 @@ import torch
 from artifact_utils import distributed
 from artifact_utils.config import ResolvedConfig, TrainConfig, flag, resolve
 from artifact_utils.console import INTERRUPTED, ArtifactUtilsError
-from artifact_utils.files import TEMPORARY_NAME, write_bytes, write_csv, write_json
+from artifact_utils.files import is_part, write_bytes, write_csv, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def open_run(config: TrainConfig) -> tuple[ResolvedConfig, Path]:
     resolved = resolve(config)
     run = config.out or free_folder(Path("runs"), resolved.arch)
     if run.exists() and (
-        not run.is_dir() or any(file.name != TEMPORARY_NAME for file in run.iterdir())
+        not run.is_dir() or any(not is_part(file.name) for file in run.iterdir())
     ):  # a kill may leave it
         raise RunError(f"{run} is already in use: continue it with --resume --out {run}, or choose another --out")
     check_writable(run)

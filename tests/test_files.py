@@ -1,8 +1,9 @@
 import hashlib
+import os
 
 import pytest
 
-from artifact_utils.files import TEMPORARY_NAME, FileError, file_digest, move_file, read_csv, write_bytes, write_csv
+from artifact_utils.files import FileError, file_digest, move_file, part_of, read_csv, write_bytes, write_csv
 
 
 def test_a_move_keeps_the_content_and_makes_the_folder(tmp_path):
@@ -44,7 +45,16 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
-    assert not (tmp_path / TEMPORARY_NAME).exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_a_leftover_under_the_temporary_name_is_not_written_through(tmp_path):
+    picture, table = tmp_path / "a.png", tmp_path / "scores.csv"
+    picture.write_bytes(b"picture")
+    os.link(picture, part_of(table))
+    write_bytes(table, b"table")
+    assert picture.read_bytes() == b"picture"
+    assert table.read_bytes() == b"table"
 
 
 def test_tables_take_any_name_and_stay_untouched_when_nothing_changed(tmp_path):

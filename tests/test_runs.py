@@ -14,7 +14,6 @@ import torch
 from helpers import weights_of
 
 from artifact_utils.config import TrainConfig
-from artifact_utils.files import TEMPORARY_NAME
 from artifact_utils.runs import RunError, TrainingInterrupted
 from artifact_utils.training import train
 
@@ -115,7 +114,7 @@ from torch.utils.tensorboard import SummaryWriter  # once, not in every child
 
 from artifact_utils import training
 from artifact_utils.config import TrainConfig
-from artifact_utils.files import TEMPORARY_NAME
+from artifact_utils.files import is_part
 
 torch.set_num_threads(1)  # a forked process has no other threads to wait for
 CONFIG = TrainConfig(
@@ -137,7 +136,7 @@ def kill_at_file_operation(run, number, rng):
         if event not in ("open", "os.rename", "os.remove") or not str(arguments[0]).startswith(f"{run}/"):
             return
         if next(operations, None) is None:
-            if event == "os.rename" and Path(arguments[0]).name == TEMPORARY_NAME:
+            if event == "os.rename" and is_part(Path(arguments[0]).name):
                 os.truncate(arguments[0], rng.randrange(os.path.getsize(arguments[0])))
             kill()
 
@@ -218,7 +217,7 @@ def test_a_run_killed_at_its_very_end_is_calibrated_once(config):
 
 def test_what_a_kill_left_before_anything_was_written_is_no_run(config):
     config.out.mkdir()
-    (config.out / TEMPORARY_NAME).write_text("{")
+    (config.out / ".artifact_utils.0123456789abcdef.part").write_text("{")
     assert (train(replace(config, epochs=0)) / "metrics.json").exists()
 
 

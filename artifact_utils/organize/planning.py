@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from artifact_utils.console import progress_bar
-from artifact_utils.files import TEMPORARY_NAME, Mode, file_digest, read_csv, real_path
+from artifact_utils.files import Mode, file_digest, is_part, read_csv, real_path
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, decode_image, read_file
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, LabelError, parse_label
 from artifact_utils.organize.manifest import Entry, OrganizeError, class_folders, read_manifest
@@ -127,7 +127,7 @@ def _scan(
             if not item.is_symlink() and item.is_dir():
                 nested = sorted(Path(root, name) for root, _, names in os.walk(item) for name in names)
                 rejected += [(str(path), "in a subfolder: a split is one flat folder") for path in nested or [item]]
-            elif item.name == TEMPORARY_NAME:
+            elif is_part(item.name):
                 continue
             elif item.name.startswith("."):
                 reason = "hidden file"
