@@ -1,12 +1,12 @@
 """Score a folder of portraits and list, or move away, the ones with visible artifacts.
 
-    python filter_images.py portraits                                 # scores.csv, and the worst in scores.jpg
+    python filter_images.py portraits                                 # portraits.scores.csv, the worst in .scores.jpg
     python filter_images.py portraits --threshold 0.7                 # be stricter or laxer; known scores are kept
     python filter_images.py portraits --move-flagged rejected         # move the flagged ones away
     python filter_images.py portraits --move-flagged rejected --undo  # put them back
     python filter_images.py portraits --run runs/efficientnet_lite0   # with a model of your own
 
-Interrupted or killed, the same command goes on from the pictures that the table already holds.
+Interrupted or killed, the same command goes on from the pictures that portraits.scores.sqlite already holds.
 """
 
 from artifact_utils.console import read_arguments, run_cli
@@ -29,6 +29,6 @@ def main() -> None:
 if __name__ == "__main__":
     run_cli(
         main,
-        interrupted="stopped: the same command goes on from what the table already holds",
+        interrupted="stopped: the same command goes on from what is scored already",
         out_of_memory="choose a smaller --batch-size",
     )

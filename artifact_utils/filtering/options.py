@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from artifact_utils.files import FileError
+from artifact_utils.files import FileError, real_path
 
 
 class FilterError(FileError):
@@ -20,8 +20,9 @@ class FilterConfig:
     """Folder of portraits, nested or not."""
     run: Path | None = None
     """Run folder or .safetensors file of the model. Default: the detector that comes with the package."""
-    scores: Path = Path("scores.csv")
-    """Table to write; the contact sheet of the worst goes beside it as .jpg."""
+    scores: Path | None = None
+    """Table to write; the contact sheet of the worst (.jpg) and the state (.sqlite) go beside it. Default:
+    FOLDER.scores.csv, beside the folder."""
     threshold: float | None = None
     """Flag from this probability on, instead of the model's own threshold."""
     move_flagged: Path | None = None
@@ -38,9 +39,37 @@ class FilterConfig:
             raise FilterError(f"--batch-size {self.batch_size}: choose 1 or more")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise FilterError(f"--threshold {self.threshold}: choose a probability from 0 to 1")
-        if self.scores.is_dir():
+        if self.scores is not None and self.scores.is_dir():
             raise FilterError(f"--scores {self.scores} is a folder: name a file in it, such as scores.csv")
-        if self.scores.suffix.lower() in (".jpg", ".json"):
+        if self.scores is not None and self.scores.suffix.lower() in (".jpg", ".sqlite"):
             raise FilterError(f"--scores {self.scores}: {self.scores.suffix} is for a file beside it, say .csv")
         if self.undo and self.move_flagged is None:
             raise FilterError("--undo needs to know what to undo: name the folder with --move-flagged")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a scored folder has."""
+
+    table: Path
+    """What people read, written anew by every scoring."""
+    sheet: Path
+    """Contact sheet of the worst."""
+    state: Path
+    """What the program believes: scores, corrections and moves."""
+
+    @classmethod
+    def of(cls, config: FilterConfig) -> "Outputs":
+        """Those that the config names, by default beside the folder and under its name.
+
+        Raises:
+            FilterError: there is nothing beside the root folder.
+        """
+        if config.scores is not None:
+            table = config.scores
+        else:
+            folder = real_path(config.folder) if config.folder.name in ("", "..") else config.folder
+            if not folder.name:
+                raise FilterError(f"nothing can lie beside {folder}: name a table with --scores")
+            table = folder.with_name(f"{folder.name}.scores.csv")
+        return cls(table, table.with_suffix(".jpg"), table.with_suffix(".sqlite"))

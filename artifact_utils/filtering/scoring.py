@@ -1,10 +1,10 @@
-"""Scoring a whole folder into a table, going on where it was stopped."""
+"""Scoring a whole folder, going on where it was stopped."""
 
-import csv
 import hashlib
-import json
+import io
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,15 +13,18 @@ from pathlib import Path
 from artifact_utils.console import os_error_text, progress_bar
 from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
 from artifact_utils.device import keep_freed_memory
-from artifact_utils.files import real_path, write_json
-from artifact_utils.filtering.contact_sheet import draw_contact_sheet
-from artifact_utils.filtering.options import FilterConfig, FilterError
-from artifact_utils.filtering.score_table import Tally, refresh
+from artifact_utils.files import real_path, write_bytes
+from artifact_utils.filtering.contact_sheet import N_WORST, draw_contact_sheet
+from artifact_utils.filtering.export import write_scores
+from artifact_utils.filtering.moving import settle_moves
+from artifact_utils.filtering.older_tables import import_scores
+from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.filtering.state import Score, State, open_state
 from artifact_utils.images import PICTURE_SUFFIXES, ImageError
 
 logger = logging.getLogger(__name__)
 
-FLUSH_EVERY = 64  # rows: what a kill can cost
+COMMIT_ROWS, COMMIT_SECONDS = 64, 1.0  # what a kill can cost
 
 
 @dataclass(frozen=True)
@@ -48,95 +51,111 @@ class Scored:
 
 
 def score_folder(config: FilterConfig) -> Scored:
-    """Score every picture below ``config.folder`` into ``config.scores``, in rows of ``SCORE_COLUMNS``.
+    """Score every picture below ``config.folder`` and write the table, with the columns ``SCORE_COLUMNS``.
 
-    Rows of an earlier, perhaps interrupted, scoring of the same folder with the same model are kept as long as their
-    file has not changed since; only their ``flagged`` is brought up to date with the threshold. The contact sheet of
-    the pictures that look worst lies beside the table, as ``.jpg``.
+    Scores of an earlier, perhaps interrupted, scoring of the same folder with the same model are kept as long as their
+    file has not changed since. The table and the contact sheet of the pictures that look worst are written at the end,
+    the table also after Ctrl-C; what the next scoring goes on from is the state beside them.
 
     Raises:
-        FilterError: no such folder, or the table belongs to another folder or model.
+        FilterError: no such folder, a state that cannot be used, or one that belongs to another folder or model.
+        FileError: another run is at work on this folder.
         CheckpointError, ConfigError: as ``Detector.load``.
     """
-    folder, scores = config.folder, config.scores
-    if not folder.is_dir():
-        raise FilterError(f"no folder {folder}: name a folder of portraits")
+    if not config.folder.is_dir():
+        raise FilterError(f"no folder {config.folder}: name a folder of portraits")
+    outputs, started = Outputs.of(config), time.time()
     model = checkpoint_file(config.run) if config.run else pretrained_file()
     keep_freed_memory()
     detector = Detector.load(model, threshold=config.threshold, device=config.device)
-
-    started, state_file = time.time(), scores.with_suffix(".json")
-    identity = {"folder": str(real_path(folder)), "model": hashlib.sha256(model.read_bytes()).hexdigest()}
-    since = _scored_since(scores, state_file, identity)
-    scores.parent.mkdir(parents=True, exist_ok=True)
-    write_json(state_file, {**identity, "started": since or started})  # before the table that it vouches for
-    tally = Tally(detector.threshold)
-    known = refresh(scores, folder, since, tally)
-    write_json(state_file, {**identity, "started": started})  # what is in it by now was unchanged at that time, too
-
-    new_files = (file for file in _pictures(folder, config.move_flagged) if not known.has(_relative(file, folder)))
-    n_known = tally.n
-    with (
-        scores.open("a", newline="", encoding="utf-8", errors="surrogateescape") as table,
-        progress_bar(
-            detector.predict_files(new_files, batch_size=config.batch_size), "score", unit="img"
-        ) as predictions,
-    ):
-        writer = csv.writer(table, lineterminator="\n")
-        for file, outcome in predictions:
-            if isinstance(outcome, ImageError):
-                probability, reason = "", outcome.reason
-            else:
-                probability, reason = str(outcome.probability), ""
-            writer.writerow(tally.add(_relative(file, folder), probability, reason))
-            if tally.n % FLUSH_EVERY == 0:
-                table.flush()
-    draw_contact_sheet(folder, tally.worst(), detector.threshold).save(scores.with_suffix(".jpg"), quality=90)
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    earlier = [] if outputs.state.exists() else import_scores(config, sha256)
+    with open_state(config) as state:
+        settle_moves(state)
+        state.use_model(sha256, detector.threshold)
+        state.add_scores(earlier)
+        try:
+            new = _score(state, config, detector)
+        finally:  # also after Ctrl-C
+            write_scores(state, outputs, detector.threshold)
+        sheet = io.BytesIO()
+        draw_contact_sheet(config.folder, state.worst(N_WORST), detector.threshold).save(sheet, "jpeg", quality=90)
+        write_bytes(outputs.sheet, sheet.getvalue())
+        n, flagged, unreadable = state.counts(detector.threshold)
     return Scored(
-        n=tally.n,
-        flagged=tally.flagged,
-        unreadable=tally.unreadable,
-        new=tally.n - n_known,
-        seconds=time.time() - started,
-        threshold=tally.threshold,
-        scores=scores,
-    )
+        n=n, flagged=flagged, unreadable=unreadable, new=new, seconds=time.time() - started,
+        threshold=detector.threshold, scores=outputs.table,
+    )  # fmt: skip
 
 
-def _scored_since(scores: Path, state_file: Path, identity: dict[str, str]) -> float:
-    """When the scoring that the table holds began, in seconds since the epoch; 0 where there is no table.
+def _score(state: State, config: FilterConfig, detector: Detector) -> int:
+    """Score what the state does not hold yet, drop what is gone from the folder; returns how many are new."""
+    still_there = bytearray(state.last_score() + 1)  # whether the file that has the score of this number is
+    ahead: dict[Path, os.stat_result] = {}  # of files that are being read
 
-    Raises:
-        FilterError: the table is of another folder or model, or not ours.
-    """
-    if not scores.exists():
-        return 0.0
-    way_out = f"name another table with --scores, or remove {scores}"
+    def unknown() -> Iterator[Path]:
+        for file, status in _pictures(config.folder, config.move_flagged):
+            number, unchanged = state.find(_relative(file, config.folder), status)
+            if number is not None:
+                still_there[number] = True
+            if not unchanged:
+                ahead[file] = status
+                yield file
+
+    new, waiting, committed = 0, [], time.monotonic()
+    predictions = progress_bar(detector.predict_files(unknown(), batch_size=config.batch_size), "score", unit="img")
     try:
-        state = json.loads(state_file.read_text())
-        since = float(state["started"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # whatever it holds, it is not ours
-        raise FilterError(f"{scores} exists, but {state_file} does not say what it belongs to: {way_out}") from error
-    for name in ("folder", "model"):
-        if state.get(name) != identity[name]:
-            raise FilterError(f"{scores} belongs to another {name}: {way_out}")
-    return since
+        for file, outcome in predictions:
+            status, path = ahead.pop(file), _relative(file, config.folder)
+            probability, reason = (
+                (None, outcome.reason) if isinstance(outcome, ImageError) else (outcome.probability, "")
+            )
+            times = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+            waiting.append(Score(path, probability, reason.encode("utf-8", "backslashreplace").decode(), *times))
+            new += 1
+            if len(waiting) >= COMMIT_ROWS or time.monotonic() > committed + COMMIT_SECONDS:
+                state.add_scores(waiting)
+                waiting, committed = [], time.monotonic()
+    finally:
+        predictions.close()
+        state.add_scores(waiting)
+    n = len(still_there)
+    state.forget_scores([number for number in state.score_numbers() if number < n and not still_there[number]])
+    return new
 
 
-def _pictures(folder: Path, leave_out: Path | None) -> Iterator[Path]:
-    """Every file below the folder whose suffix is a picture's; links to folders are not followed."""
+def _pictures(folder: Path, leave_out: Path | None) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every file below the folder whose suffix is a picture's, and its state before it is read.
+
+    Links to files are followed, links to folders are not.
+    """
     skip = real_path(leave_out) if leave_out else None
-    for parent, folders, _ in os.walk(folder, onerror=_complain):
-        folders[:] = sorted(name for name in folders if real_path(Path(parent, name)) != skip)
-        with os.scandir(parent) as entries:
-            for entry in entries:
-                if not entry.is_dir() and Path(entry.name).suffix.lower() in PICTURE_SUFFIXES:
-                    yield Path(entry.path)
+    folders = [folder]
+    while folders:
+        parent, below = folders.pop(), []
+        try:
+            with os.scandir(parent) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        below.append(Path(entry.path))
+                    elif Path(entry.name).suffix.lower() in PICTURE_SUFFIXES and (status := _status(entry)):
+                        yield Path(entry.path), status
+        except OSError as error:
+            logger.warning("left out %s", os_error_text(error))
+        folders += sorted((path for path in below if real_path(path) != skip), reverse=True)
 
 
-def _complain(error: OSError) -> None:
-    logger.warning("left out %s", os_error_text(error))
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Of the file that an entry leads to, of the link itself where it leads nowhere; None for a link to a folder."""
+    try:
+        status = entry.stat()
+        return None if stat.S_ISDIR(status.st_mode) else status
+    except OSError:
+        try:
+            return entry.stat(follow_symlinks=False)
+        except FileNotFoundError:  # removed meanwhile
+            return None
 
 
-def _relative(file: Path, folder: Path) -> str:
-    return file.relative_to(folder).as_posix()
+def _relative(file: Path, folder: Path) -> bytes:
+    return os.fsencode(file.relative_to(folder))

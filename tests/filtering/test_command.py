@@ -24,7 +24,7 @@ def test_the_script(config, tmp_path):
     result = filter_images(config.folder, "--run", config.run, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "14 pictures, 14 of them new" in result.stdout
-    assert (tmp_path / "scores.csv").exists()
+    assert (tmp_path / "portraits.scores.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_script(config, tmp_path):
         (["--threshold", "7"], "--threshold 7.0: choose a probability from 0 to 1"),
         (["--threshold", "nan"], "--threshold nan: choose a probability from 0 to 1"),
         (["--undo"], "--undo needs to know what to undo: name the folder with --move-flagged"),
-        (["--move-flagged", "bad", "--undo"], "no bad/moved.csv: nothing was moved there"),
+        (["--move-flagged", "bad", "--undo"], "nothing was moved from portraits to bad"),
         (["--device", "meta"], "device 'meta' cannot be used"),
         (["--run", "nowhere"], "nowhere"),
     ],

@@ -1,13 +1,17 @@
 import shutil
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 from helpers import draw_portrait, files_below, middle_threshold, scores_by_path
 from PIL import Image
 
 from artifact_utils.checkpoints import CheckpointError
-from artifact_utils.detector import package
+from artifact_utils.detector import Detector, package
+from artifact_utils.files import FileError
 from artifact_utils.filtering import FilterError, move_flagged, score_folder
+from artifact_utils.filtering.options import Outputs
+from artifact_utils.locks import output_lock
 
 
 def test_every_picture_gets_a_row_and_the_worst_a_sheet(config):
@@ -47,19 +51,29 @@ def test_a_second_run_scores_nothing_again_and_takes_the_new_threshold(config):
     assert {path: row["probability"] for path, row in scores_by_path(config).items()} == before
 
 
-def test_a_scoring_cut_off_anywhere_goes_on_and_ends_the_same(config):
+def test_a_scoring_stopped_in_mid_run_goes_on_and_ends_the_same(config, monkeypatch):
     score_folder(config)
     whole = scores_by_path(config)
-    content = config.scores.read_bytes()
-    for end in [*range(0, len(content), 97), len(content) - 1]:
-        config.scores.write_bytes(content[:end])
-        assert score_folder(config).n == 14
-        resumed = scores_by_path(config)
-        assert set(resumed) == set(whole)
-        for path, row in resumed.items():
-            assert (row["flagged"], row["reason"]) == (whole[path]["flagged"], whole[path]["reason"])
-            if row["probability"]:  # another batch rounds differently in the last digits
-                assert float(row["probability"]) == pytest.approx(float(whole[path]["probability"]), abs=1e-5)
+    Outputs.of(config).state.unlink()
+    config.scores.unlink()
+    config = replace(config, batch_size=2)
+    real = Detector.predict_files
+
+    def stop_after_five(*arguments, **options):
+        yield from islice(real(*arguments, **options), 5)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Detector, "predict_files", stop_after_five)
+        score_folder(config)
+    assert len(scores_by_path(config)) == 5  # the table is whole after Ctrl-C
+    assert score_folder(config).new == 9
+    resumed = scores_by_path(config)
+    assert list(resumed) == list(whole) == sorted(whole)
+    for path, row in resumed.items():
+        assert (row["flagged"], row["reason"]) == (whole[path]["flagged"], whole[path]["reason"])
+        if row["probability"]:  # another batch rounds differently in the last digits
+            assert float(row["probability"]) == pytest.approx(float(whole[path]["probability"]), abs=1e-5)
 
 
 def test_new_changed_and_removed_pictures_are_noticed(config):
@@ -82,26 +96,25 @@ def test_pictures_added_later_are_scored_once(config):
     assert [score_folder(config).new for _ in range(3)] == [1, 0, 0]
 
 
-@pytest.mark.parametrize("path", ["../outside.png", "part_0/../../outside.png", "{}/outside.png"])
-def test_a_table_cannot_reach_out_of_its_folder(config, tmp_path, path):
+def test_the_table_is_an_export_that_is_never_believed(config, tmp_path):
     score_folder(config)
     draw_portrait(tmp_path / "outside.png", seed=1, artifact=True)
     content = config.scores.read_text()
-    config.scores.write_text(f"{content}{path.format(tmp_path)},0.99,1,\n")
-    with pytest.raises(FilterError, match="which is not in"):
-        move_flagged(replace(config, move_flagged=tmp_path / "bad"))
+    config.scores.write_text(f"{content}../outside.png,0.99,1,\n")
+    config = replace(config, threshold=1.0, move_flagged=tmp_path / "bad")
     score_folder(config)
-    assert config.scores.read_text() == content
-    assert (tmp_path / "outside.png").exists()
+    assert move_flagged(config) == 0
+    assert "outside" not in config.scores.read_text()
 
 
-@pytest.mark.parametrize("probability", ["abc", "nan", "7"])
-def test_a_row_without_a_probability_is_scored_again(config, probability):
-    score_folder(config)
-    path, known = "part_1/01.png", scores_by_path(config)["part_1/01.png"]["probability"]
-    config.scores.write_text(config.scores.read_text().replace(f"{path},{known}", f"{path},{probability}"))
-    assert score_folder(config).new == 1
-    assert float(scores_by_path(config)[path]["probability"]) == pytest.approx(float(known), abs=1e-5)
+def test_outputs_lie_beside_the_folder_under_its_name(config, tmp_path):
+    default = replace(config, scores=None)
+    score_folder(default)
+    other = shutil.copytree(config.folder, tmp_path / "other")
+    score_folder(replace(default, folder=other))
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        f"{folder}.scores.{suffix}" for folder in ("portraits", "other") for suffix in ("csv", "jpg", "sqlite")
+    }
 
 
 def test_a_table_of_another_folder_is_not_touched(config, tmp_path):
@@ -110,7 +123,22 @@ def test_a_table_of_another_folder_is_not_touched(config, tmp_path):
     other = shutil.copytree(config.folder, tmp_path / "other")
     with pytest.raises(FilterError, match="belongs to another folder: name another table with --scores"):
         score_folder(replace(config, folder=other))
-    config.scores.with_suffix(".json").unlink()
-    with pytest.raises(FilterError, match="does not say what it belongs to"):
+    assert config.scores.read_bytes() == before
+    Outputs.of(config).state.unlink()
+    with pytest.raises(FilterError, match="nothing beside it says what it belongs to"):
         score_folder(config)
     assert config.scores.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_way_out(config, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FilterError, match=r"scores.sqlite cannot be written \(.*\): .* --scores"):
+        score_folder(replace(config, scores=tmp_path / "file" / "scores.csv"))
+
+
+def test_a_second_run_at_the_same_time_is_told_so(config):
+    with (
+        output_lock(Outputs.of(config).state),
+        pytest.raises(FileError, match=r"another run is at work.*process \d+ on"),
+    ):
+        score_folder(config)

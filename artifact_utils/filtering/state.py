@@ -1,0 +1,284 @@
+"""The state of a scored folder: one SQLite file with scores, corrections and moves, whole after a kill at any moment.
+
+Every change is committed, with ``synchronous=FULL``, before what it announces is done. Names are stored as the bytes
+that the file system has for them, relative to the folder. Whoever opens the state holds its lock.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from artifact_utils.files import real_path
+from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.locks import output_lock
+from artifact_utils.moves import Content, new_part_name
+
+SCHEMA = """
+CREATE TABLE about (folder BLOB NOT NULL, threshold REAL);
+CREATE TABLE models (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE);
+CREATE TABLE scores (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, model INTEGER NOT NULL, probability REAL,
+  reason TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL);
+CREATE TABLE corrections (path BLOB NOT NULL, verdict INTEGER NOT NULL, old_verdict INTEGER, time REAL NOT NULL);
+CREATE TABLE moves (id INTEGER PRIMARY KEY, source BLOB NOT NULL, target BLOB NOT NULL, destination BLOB NOT NULL,
+  size INTEGER NOT NULL, sha256 TEXT NOT NULL, part TEXT NOT NULL, step TEXT NOT NULL, time REAL NOT NULL);
+"""
+"""``corrections`` are what a person says of a picture: 1 artifact, 0 none; ``old_verdict`` is what held before."""
+
+DAMAGED = (
+    "SELECT 1 FROM scores WHERE typeof(path) != 'blob' OR typeof(reason) != 'text' OR typeof(model) != 'integer' "
+    "OR NOT (probability IS NULL OR (typeof(probability) = 'real' AND probability BETWEEN 0 AND 1)) LIMIT 1",
+    "SELECT 1 FROM moves WHERE typeof(source) != 'blob' OR typeof(target) != 'blob' OR typeof(destination) != 'blob' "
+    "OR typeof(size) != 'integer' OR typeof(sha256) != 'text' OR typeof(step) != 'text' OR typeof(part) != 'text' "
+    "OR part NOT GLOB '.artifact_utils.*.part' OR part GLOB '*/*' OR instr(target, x'00') LIMIT 1",
+)
+"""Queries that find nothing in a state of ours; others may come from strangers."""
+
+NETWORK_DRIVES = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse", "gluster", "lustre", "virtiofs", "drvfs", "vboxsf")
+"""Beginnings of file system types on which the shared memory of WAL cannot be relied on."""
+
+SYNCHRONOUS = "FULL"
+"""Whether a commit waits until it is on the disk, so that it survives a power cut, too."""
+
+MOVING, MOVED, RETURNING, RETURNED = "moving", "moved", "returning", "returned"
+"""Steps of a move. A returned one only says that its folders may have to go."""
+
+
+class Score(NamedTuple):
+    """A row of the scores, of a file that had this size and these times when it was read."""
+
+    path: bytes
+    probability: float | None
+    """Of an artifact; None where the file is no picture."""
+    reason: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Move(NamedTuple):
+    """A row of the moves."""
+
+    id: int
+    source: bytes
+    """Relative to the scored folder."""
+    target: Path
+    """Folder that the file is moved to, with all links followed."""
+    destination: bytes
+    """Relative to the target."""
+    content: Content
+    part: str
+    """Name of the copy while it is not whole, where the file has to be copied."""
+    step: str
+
+
+@contextlib.contextmanager
+def open_state(config: FilterConfig) -> Iterator["State"]:
+    """Open the state of a folder, or begin one, and hold its lock.
+
+    Raises:
+        FilterError: it cannot be written, is damaged, or belongs to another folder.
+        FileError: another process has it open.
+    """
+    path = Outputs.of(config).state
+    way_out = "name a table in another place with --scores"
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(output_lock(path))
+        except OSError as error:
+            raise FilterError(f"{path} cannot be written ({error.strerror}): {way_out}") from error
+        try:
+            state = State(path, real_path(config.folder))
+            stack.callback(state.close)
+            yield state
+        except sqlite3.Error as error:
+            raise FilterError(f"{path} cannot be used ({error}): set that right, or {way_out}") from error
+
+
+class State:
+    """The tables of one folder.
+
+    Args:
+        path: of the SQLite file.
+        folder: the scored one, with all links followed.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path, self.folder = path, folder
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA trusted_schema = OFF")
+        set_journal_mode(self._connection, self.path)
+        execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
+        found = [sql for (sql,) in execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")]
+        wanted = [sql.strip() for sql in SCHEMA.split(";") if sql.strip()]
+        if not found:
+            with self.transaction():
+                for sql in wanted:
+                    execute(sql)
+                execute("INSERT INTO about VALUES (?, NULL)", (os.fsencode(self.folder),))
+        elif found != wanted:
+            raise FilterError(f"{self.path} is not a state of this version: name another table with --scores")
+        if any(execute(query).fetchone() for query in DAMAGED):
+            raise FilterError(f"{self.path} is damaged: name another table with --scores")
+        row = execute("SELECT folder FROM about").fetchone()
+        if row is None or row[0] != os.fsencode(self.folder):
+            raise FilterError(f"{self.path} belongs to another folder: name another table with --scores")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes in here are there after a kill, or none."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            raise
+        self._connection.execute("COMMIT")
+
+    # Scores
+
+    @property
+    def threshold(self) -> float | None:
+        """Of the last scoring."""
+        return self._connection.execute("SELECT threshold FROM about").fetchone()[0]
+
+    def use_model(self, sha256: str, threshold: float) -> None:
+        """Say which model gives the scores from now on.
+
+        Raises:
+            FilterError: the scores so far are those of another one.
+        """
+        with self.transaction():
+            if self._connection.execute(
+                "SELECT 1 FROM scores JOIN models ON models.id = model WHERE sha256 != ? LIMIT 1", (sha256,)
+            ).fetchone():
+                raise FilterError(f"{self.path} belongs to another model: name another table with --scores")
+            self._connection.execute("INSERT OR IGNORE INTO models (sha256) VALUES (?)", (sha256,))
+            self._connection.execute("UPDATE about SET threshold = ?", (threshold,))
+        query = "SELECT id FROM models WHERE sha256 = ?"
+        self._model = self._connection.execute(query, (sha256,)).fetchone()[0]
+
+    def add_scores(self, scores: Iterable[Score]) -> None:
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT INTO scores (path, model, probability, reason, size, mtime_ns, ctime_ns) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET model = excluded.model, "
+                "probability = excluded.probability, reason = excluded.reason, size = excluded.size, "
+                "mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns",
+                ((score.path, self._model, *score[1:]) for score in scores),
+            )
+
+    def find(self, path: bytes, status: os.stat_result) -> tuple[int | None, bool]:
+        """The number of the score of a file, None if there is none; and whether the file has not changed since."""
+        row = self._connection.execute(
+            "SELECT id, size, mtime_ns, ctime_ns FROM scores WHERE path = ?", (path,)
+        ).fetchone()
+        if row is None:
+            return None, False
+        return row[0], row[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def last_score(self) -> int:
+        """The highest number of a score."""
+        return self._connection.execute("SELECT max(id) FROM scores").fetchone()[0] or 0
+
+    def forget_scores(self, numbers: Iterable[int]) -> None:
+        with self.transaction():
+            self._connection.executemany("DELETE FROM scores WHERE id = ?", ((number,) for number in numbers))
+
+    def score_numbers(self) -> Iterator[int]:
+        return (number for (number,) in self._connection.execute("SELECT id FROM scores"))
+
+    def scores(self) -> Iterator[Score]:
+        """All scores, in the order of their names."""
+        columns = "path, probability, reason, size, mtime_ns, ctime_ns"
+        return map(Score._make, self._connection.execute(f"SELECT {columns} FROM scores ORDER BY path"))
+
+    def counts(self, threshold: float) -> tuple[int, int, int]:
+        """How many pictures there are, are flagged, and are unreadable."""
+        return self._connection.execute(
+            "SELECT count(*), coalesce(sum(probability >= ?), 0), count(*) - count(probability) FROM scores",
+            (threshold,),
+        ).fetchone()
+
+    def worst(self, n: int) -> list[tuple[float, str]]:
+        """Probability and path of the pictures that look worst, the worst first."""
+        query = "SELECT probability, path FROM scores WHERE probability NOT NULL ORDER BY 1 DESC, 2 DESC LIMIT ?"
+        return [(probability, os.fsdecode(path)) for probability, path in self._connection.execute(query, (n,))]
+
+    # Moves
+
+    def intend(self, moves: Iterable[tuple[bytes, Path, bytes, Content]], step: str = MOVING) -> list[Move]:
+        """Write down what is going to be moved: source, target, destination, content."""
+        planned = []
+        with self.transaction():
+            for source, target, destination, content in moves:
+                part = new_part_name()
+                number = self._connection.execute(
+                    "INSERT INTO moves (source, target, destination, size, sha256, part, step, time) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (source, os.fsencode(target), destination, *content, part, step, time.time()),
+                ).lastrowid
+                assert number is not None
+                planned.append(Move(number, source, target, destination, content, part, step))
+        return planned
+
+    def set_step(self, moves: Iterable[Move], step: str) -> None:
+        with self.transaction():
+            self._connection.executemany(
+                "UPDATE moves SET step = ?, time = ? WHERE id = ?", ((step, time.time(), move.id) for move in moves)
+            )
+
+    def moves(self, *steps: str, target: Path | None = None) -> list[Move]:
+        """The moves at these steps, in the order in which they were written down."""
+        columns, places = "id, source, target, destination, size, sha256, part, step", ", ".join("?" * len(steps))
+        rows = self._connection.execute(f"SELECT {columns} FROM moves WHERE step IN ({places}) ORDER BY id", steps)
+        found = [
+            Move(number, source, Path(os.fsdecode(folder)), destination, Content(size, sha256), part, step)
+            for number, source, folder, destination, size, sha256, part, step in rows
+        ]
+        return found if target is None else [move for move in found if move.target == target]
+
+    def forget_moves(self, moves: Iterable[Move]) -> None:
+        with self.transaction():
+            self._connection.executemany("DELETE FROM moves WHERE id = ?", ((move.id,) for move in moves))
+
+
+def set_journal_mode(connection: sqlite3.Connection, path: Path) -> None:
+    """Choose WAL, or a rollback journal where the drive does not bear WAL."""
+    if not is_network_drive(path):
+        with contextlib.suppress(sqlite3.OperationalError):
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # is the shared memory to be had?
+                return
+    connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def is_network_drive(path: Path) -> bool:
+    """Whether a file lies on a network or FUSE drive, by the type of its mount; false where that is not to be known."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    folder, best, kind = real_path(path.parent), -1, ""
+    for line in lines:
+        words, _, rest = line.partition(" - ")
+        mount = Path(words.split()[4].replace("\\040", " "))
+        if folder.is_relative_to(mount) and len(mount.parts) >= best:
+            best, kind = len(mount.parts), rest.split()[0]
+    return kind.startswith(NETWORK_DRIVES)

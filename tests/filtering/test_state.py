@@ -1,0 +1,79 @@
+import os
+import sqlite3
+
+import pytest
+
+from artifact_utils.filtering import FilterConfig, FilterError
+from artifact_utils.filtering.options import Outputs
+from artifact_utils.filtering.state import Score, is_network_drive, open_state
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "portraits").mkdir()
+    return FilterConfig(tmp_path / "portraits")
+
+
+def fill(config):
+    with open_state(config) as state:
+        state.use_model("model", 0.5)
+        state.add_scores([Score(b"a.png", 0.75, "", 1, 2, 3), Score(b"\xff\r\n", None, "no picture", 1, 2, 3)])
+
+
+def read(config):
+    with open_state(config) as state:
+        return list(state.scores())
+
+
+@pytest.mark.parametrize(("network", "mode"), [(False, "wal"), (True, "delete")])
+def test_scores_are_kept_under_any_name_on_any_drive(config, monkeypatch, network, mode):
+    monkeypatch.setattr("artifact_utils.filtering.state.is_network_drive", lambda path: network)
+    fill(config)
+    connection = sqlite3.connect(Outputs.of(config).state)
+    assert connection.execute("PRAGMA journal_mode").fetchone()[0] == mode
+    connection.close()
+    assert [score.path for score in read(config)] == [b"a.png", b"\xff\r\n"]
+    assert {path.name for path in config.folder.parent.iterdir()} == {"portraits", "portraits.scores.sqlite"}
+
+
+def test_a_change_that_fails_is_not_there_at_all(config):
+    fill(config)
+    with open_state(config) as state, pytest.raises(KeyboardInterrupt), state.transaction():
+        state._connection.execute("DELETE FROM scores")
+        raise KeyboardInterrupt
+    assert len(read(config)) == 2
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE scores SET probability = 7",
+        "UPDATE scores SET path = CAST(path AS TEXT) WHERE probability",
+        "INSERT INTO moves VALUES (1, x'61', x'2f', x'61', 1, '', '../.artifact_utils.x.part', 'moving', 0)",
+        "CREATE TRIGGER t AFTER INSERT ON scores BEGIN DELETE FROM moves; END",
+        "DROP TABLE about",
+    ],
+)
+def test_a_state_that_is_not_ours_is_refused(config, sql):
+    fill(config)
+    connection = sqlite3.connect(Outputs.of(config).state)
+    with connection:
+        connection.execute(sql)
+    connection.close()
+    with pytest.raises(FilterError, match=r"portraits.scores.sqlite .* --scores"):
+        read(config)
+
+
+@pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\0" + os.urandom(5000)])
+def test_a_file_that_is_no_database_is_refused_and_stays(config, content):
+    Outputs.of(config).state.write_bytes(content)
+    with pytest.raises(FilterError, match="cannot be used"):
+        read(config)
+    assert Outputs.of(config).state.read_bytes() == content
+
+
+def test_the_type_of_a_mount_tells_network_drives(tmp_path, monkeypatch):
+    text = f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:5 / {tmp_path}/drive rw shared:1 - fuse.drive x rw\n"
+    monkeypatch.setattr("artifact_utils.filtering.state.Path.read_text", lambda *_, **__: text)
+    assert is_network_drive(tmp_path / "drive" / "scores.sqlite")
+    assert not is_network_drive(tmp_path / "scores.sqlite")

@@ -1,0 +1,59 @@
+import errno
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from artifact_utils.files import FileError
+from artifact_utils.locks import output_lock
+
+
+@pytest.fixture(params=["kernel", "file"])
+def output(request, tmp_path, monkeypatch):
+    if request.param == "file":
+
+        def no_locks(*_):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", no_locks)
+    return tmp_path / "scores.sqlite"
+
+
+def test_one_holds_it_and_the_next_is_told_who(output):
+    with output_lock(output):
+        holder = rf"scores.sqlite \(process {os.getpid()} on {socket.gethostname()}, since 20.*\): wait for it"
+        with pytest.raises(FileError, match=holder), output_lock(output):
+            pass
+        assert len(list(output.parent.iterdir())) == 1
+    assert list(output.parent.iterdir()) == []
+    with output_lock(output):
+        pass
+
+
+def test_what_a_dead_process_has_left_does_not_stop_anybody(output):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for suffix in ("lock", "held"):
+        output.with_name(f"scores.sqlite.{suffix}").write_text(
+            f"process {dead.pid} on {socket.gethostname()}, since then"
+        )
+    with output_lock(output):
+        pass
+    with output_lock(output):
+        pass
+
+
+def test_a_file_of_another_host_is_never_taken_over(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    held = tmp_path / "scores.sqlite.held"
+    held.write_text("process 1 on elsewhere, since 2026-01-01 00:00:00")
+    message = r"on elsewhere.*has ended for certain, remove .*scores.sqlite.held"
+    with pytest.raises(FileError, match=message), output_lock(tmp_path / "scores.sqlite"):
+        pass
+    assert held.exists()
