@@ -91,22 +91,23 @@ def score_folder(config: FilterConfig) -> Scored:
 def _score(state: State, config: FilterConfig, detector: Detector) -> int:
     """Score what the state does not hold yet, drop what is gone from the folder; returns how many are new."""
     still_there = bytearray(state.last_score() + 1)  # whether the file that has the score of this number is
-    ahead: dict[Path, os.stat_result] = {}  # of files that are being read
+    ahead: dict[Path, tuple[bytes, os.stat_result]] = {}  # of files that are being read
 
     def unknown() -> Iterator[Path]:
-        for file, status in _pictures(config.folder, config.move_flagged):
-            number, unchanged = state.find(_relative(file, config.folder), status)
+        for path, status in _pictures(config.folder, config.move_flagged):
+            number, unchanged = state.find(path, status)
             if number is not None:
                 still_there[number] = True
             if not unchanged:
-                ahead[file] = status
+                file = config.folder / os.fsdecode(path)
+                ahead[file] = path, status
                 yield file
 
     new, waiting, committed = 0, [], time.monotonic()
     predictions = progress_bar(detector.predict_files(unknown(), batch_size=config.batch_size), "score", unit="img")
     try:
         for file, outcome in predictions:
-            status, path = ahead.pop(file), _relative(file, config.folder)
+            path, status = ahead.pop(file)
             probability, reason = (
                 (None, outcome.reason) if isinstance(outcome, ImageError) else (outcome.probability, "")
             )
@@ -124,8 +125,8 @@ def _score(state: State, config: FilterConfig, detector: Detector) -> int:
     return new
 
 
-def _pictures(folder: Path, leave_out: Path | None) -> Iterator[tuple[Path, os.stat_result]]:
-    """Every file below the folder whose suffix is a picture's, and its state before it is read.
+def _pictures(folder: Path, leave_out: Path | None) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Every file below the folder whose suffix is a picture's, by its path in there, and its state before it is read.
 
     Links to files are followed, links to folders are not.
     """
@@ -133,16 +134,22 @@ def _pictures(folder: Path, leave_out: Path | None) -> Iterator[tuple[Path, os.s
     folders = [folder]
     while folders:
         parent, below = folders.pop(), []
+        prefix = b"" if parent == folder else os.fsencode(parent.relative_to(folder)) + b"/"
         try:
             with os.scandir(parent) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         below.append(Path(entry.path))
-                    elif Path(entry.name).suffix.lower() in PICTURE_SUFFIXES and (status := _status(entry)):
-                        yield Path(entry.path), status
+                    elif _is_named_like_a_picture(entry.name) and (status := _status(entry)):
+                        yield prefix + os.fsencode(entry.name), status
         except OSError as error:
             logger.warning("left out %s", os_error_text(error))
         folders += sorted((path for path in below if real_path(path) != skip), reverse=True)
+
+
+def _is_named_like_a_picture(name: str) -> bool:
+    stem, _, suffix = name.rpartition(".")
+    return bool(stem) and f".{suffix}".lower() in PICTURE_SUFFIXES
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
@@ -155,7 +162,3 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
             return entry.stat(follow_symlinks=False)
         except FileNotFoundError:  # removed meanwhile
             return None
-
-
-def _relative(file: Path, folder: Path) -> bytes:
-    return os.fsencode(file.relative_to(folder))
