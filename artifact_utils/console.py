@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-FAILED, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
-"""Exit codes: an error, Ctrl-C (128 + SIGINT), a closed stdout (128 + SIGPIPE)."""
+FAILED, INTERRUPTED, CLOSED_PIPE, TERMINATED = 2, 130, 141, 143
+"""Exit codes: an error, Ctrl-C (128 + SIGINT), a closed stdout (128 + SIGPIPE), SIGTERM."""
 
 
 class ArtifactUtilsError(Exception):
@@ -72,6 +72,7 @@ def run_cli(
     raises `ArtifactUtilsError`, ``OSError``      ``error: ...``                                   the error's, or 2
     runs out of memory, of the GPU's too          ``error: out of memory: ...``                    2
     is stopped by Ctrl-C, in imports too          ``interrupted``                                  130
+    is stopped by SIGTERM                         nothing                                          143
     writes to a closed pipe (``| head -1``)       nothing                                          141
     raises anything else, which is a bug          its traceback                                    1
     ============================================  ===============================================  =========
@@ -109,6 +110,8 @@ class _Interrupt:
         self.came = self.ends_at_once = False
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # ignored in the background of a script
             signal.signal(signal.SIGINT, self._handle)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and "RANK" not in os.environ:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # half-written files are removed
 
     def _handle(self, _: int, frame: FrameType | None) -> None:
         self.came = True

@@ -71,6 +71,7 @@ def place(source: Path, target: Path, sha256: str, mode: Mode) -> None:
     if os.path.lexists(target):
         raise FileError(f"{str(target)!r} appeared meanwhile (does the drive ignore upper and lower case?)")
     temporary = target.with_name(TEMPORARY_NAME)
+    temporary.unlink(missing_ok=True)  # never opened for writing: it could be another name of the source
     try:
         _duplicate(source, temporary, mode)
         if file_digest(temporary) != sha256:
@@ -87,7 +88,8 @@ def _duplicate(source: Path, temporary: Path, mode: Mode) -> None:
         except OSError as error:
             if mode == "link":
                 raise FileError(f"cannot link {str(source)!r}: {error.strerror}; use --mode copy") from error
-    shutil.copyfile(source, temporary)
+    with source.open("rb") as reader, temporary.open("xb") as writer:
+        shutil.copyfileobj(reader, writer)
     with contextlib.suppress(OSError):  # not every drive keeps times
         os.utime(temporary, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
     with temporary.open("rb") as file:

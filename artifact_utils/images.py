@@ -100,7 +100,8 @@ def read_file(path: str | Path) -> bytes:
     try:
         status = path.stat()
         if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES:
-            return path.read_bytes()
+            with path.open("rb") as file:
+                return file.read(status.st_size)  # and no further: /proc/kmsg calls itself regular and never ends
     except FileNotFoundError as error:
         raise ImageError(str(path), "dangling symbolic link" if path.is_symlink() else "no such file") from error
     except OSError as error:

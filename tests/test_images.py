@@ -270,6 +270,13 @@ def test_min_side_decodes_large_jpegs_smaller() -> None:
     assert decode_image(data, "big", min_side=5000).size == (1000, 800)
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
+def test_files_that_call_themselves_empty_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to("/proc/self/environ")
+    with pytest.raises(ImageError, match="empty file"):
+        load_image(tmp_path / "link.png")
+
+
 def test_what_is_not_a_regular_file_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
