@@ -126,7 +126,10 @@ def split_by_group(
     n_groups = len(np.unique(groups))
     if n_groups < 2:
         raise DataError("fewer than two groups of pictures: a validation set of other people cannot be split off")
-    folds = min(round(1 / validation_fraction), n_groups)
+    # scikit-learn wants as many pictures as folds in one class at least
+    folds = min(round(1 / validation_fraction), n_groups, np.bincount(labels).max())
+    if folds < 2:
+        raise DataError("one picture of each class is too few: a validation set cannot be split off")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for training, validation in splitter.split(labels, labels, groups):
         if all(set(labels[side]) == set(labels) for side in (training, validation)):

@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 STATES = ("last.pt", "previous.pt")
 """Files that a run can be continued from, the newest first."""
-
-
 CHECKSUM_BYTES = 16  # at the end of a state, where the readers of its zip format look for nothing
 OF_THE_MACHINE = ("out", "device", "workers", "cache", "cache_gb")
 """What a run may be continued with anew; everything else stays as it was."""
@@ -329,12 +327,10 @@ class StopRequest:
         """Stop here if that was requested.
 
         Raises:
-            TrainingInterrupted: it says ``where``, and how to continue.
+            TrainingInterrupted: it says ``where``, and how to go on, in one line.
         """
         if self.requested:
-            raise TrainingInterrupted(
-                f"stopped {where}; continue with\n  python model_training.py --resume --out {self.run}"
-            )
+            raise TrainingInterrupted(f"stopped {where}; to go on: python model_training.py --resume --out {self.run}")
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():

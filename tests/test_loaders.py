@@ -61,6 +61,17 @@ def test_too_few_people_to_split():
         split_by_group(portraits)
 
 
+@pytest.mark.parametrize("labels", [[0, 1], [0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 1, 1, 1]])
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_a_few_pictures_of_a_person_each_are_split_or_refused(labels):
+    portraits = [Portrait(f"{i}.png", label, f"P{i}") for i, label in enumerate(labels)]
+    if min(Counter(labels).values()) > 1:
+        assert all({p.label for p in side} == {0, 1} for side in split_by_group(portraits))
+    else:
+        with pytest.raises(DataError, match="too few"):
+            split_by_group(portraits)
+
+
 def test_a_broken_picture_stops_before_training_and_is_named(own_copy, load):
     victim = own_copy / "train" / "no_artifacts" / "image_00001_0.png"
     victim.write_bytes(victim.read_bytes()[:100])

@@ -92,7 +92,7 @@ def test_ctrl_c_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config
 
     original = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", interrupt_in_step_six)
-    with pytest.raises(TrainingInterrupted, match=r"stopped in epoch 2 of 3.*\n.*--resume --out .*interrupted"):
+    with pytest.raises(TrainingInterrupted, match=r"^stopped in epoch 2 of 3 .* --resume --out .*interrupted$"):
         train(interrupted)
     resumed = train(TrainConfig(out=interrupted.out, resume=True, device="cpu", workers=0))
     before, after = weights_of(straight), weights_of(resumed)

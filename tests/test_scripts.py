@@ -52,8 +52,11 @@ def test_a_bad_option_of_the_training_is_one_line_before_it_starts(dataset_folde
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_two_training_pictures_are_too_few(tmp_path):
-    draw_dataset(tmp_path / "dataset", n_train=2, n_test=4)
+@pytest.mark.parametrize("whose", ["of one person", "of two people"])
+def test_two_training_pictures_are_too_few(tmp_path, whose):
+    data = draw_dataset(tmp_path / "dataset", n_train=2, n_test=4)
+    if whose == "of two people":
+        (data / "manifest.csv").unlink()  # two pictures that do not look alike
     shown = run_script("model_training.py", "--data", "dataset", *TINY, cwd=tmp_path)
     assert shown.returncode == 2
     assert shown.stderr.splitlines()[-1].startswith("error: ") and "Traceback" not in shown.stderr
