@@ -1,4 +1,4 @@
-"""Labelled portraits as tensors: reading the folders, splitting by person, balancing the classes, batching."""
+"""Labelled portraits as tensors: reading the folders and their tables, and one sample of image, label and mask."""
 
 import logging
 from collections.abc import Collection, Sequence

@@ -18,7 +18,6 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
-from artifact_utils.audit import find_leaks
 from artifact_utils.augmentation import augment_batch
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import ResolvedConfig, Schedule, TrainConfig
@@ -27,12 +26,11 @@ from artifact_utils.datasets import Sample
 from artifact_utils.detector import Detector
 from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
-from artifact_utils.evaluation.run_results import write_run_results
-from artifact_utils.loaders import Loaders, build_loaders, duplicates_across
+from artifact_utils.evaluation.run_results import report_leaks, write_run_results
+from artifact_utils.loaders import build_loaders
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.metrics import choose_threshold, evaluate, scale_logits
 from artifact_utils.models import ArtifactClassifier, Locating, build_model
-from artifact_utils.plots import plot_duplicates
 from artifact_utils.runs import (
     EventLog,
     Progress,
@@ -98,14 +96,14 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
             train_loss = train_one_epoch(loaders.train, learner, progress, stop)
             seconds = time.perf_counter() - started
             row: dict[str, float] = {"epoch": progress.epoch + 1, "train_loss": train_loss}
-            row |= validate(learner, loaders.validation)
+            row |= validate(learner, loaders.validation, progress)
             if is_writer and progress.is_best(row):
                 save_checkpoint(run / "best.safetensors", learner.kept, learner.info(row["threshold"]))
-            progress.add(row | {"lr": float(learner.schedule.get_last_lr()[0]), "seconds": seconds})
-            save(run, learner, progress)
+            progress.add(row | {"lr": learner.lr, "seconds": seconds})
             if is_writer:
                 write_table(run / "history.csv", progress.history)
                 events.add(progress.history[-1])
+                save(run, learner, progress)  # last: an epoch whose state is not there is done and written again
                 if on_epoch_end is not None:
                     on_epoch_end(progress.history[-1])
             stop.check(f"after epoch {progress.epoch} of {config.epochs}, everything is saved")
@@ -138,13 +136,14 @@ def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Pr
             bar.update(sampler.batch_size)
             if step % READ_EVERY == 0 or step == n:
                 recent = float(distributed.mean(unread)) / (step - read)
-                progress.check_loss(recent, float(learner.schedule.get_last_lr()[0]))
+                progress.check_loss(recent, learner.lr)
                 total, read = total + recent * (step - read), step
                 unread.zero_()
                 bar.set_postfix(loss=f"{total / read:.4f}")
                 stop.agree()
             stop.check(f"in {title} after {step / n:.0%} of it, which will be done again")
     distributed.share_statistics(learner.model)
+    distributed.share_statistics(learner.kept)  # on CPUs each process has averaged its own
     return total / max(read, 1)
 
 
@@ -189,6 +188,11 @@ class Learner:
     def kept(self) -> ArtifactClassifier:
         """The model that is evaluated and stored: the average of the weights, if there is one."""
         return self.model if self.average is None else self.average.module  # type: ignore[return-value]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the head, which no layer decay makes smaller."""
+        return float(max(self.schedule.get_last_lr()))
 
     def info(self, threshold: float) -> ModelInfo:
         """What the checkpoint of this model says of it."""
@@ -320,15 +324,22 @@ def average_of(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
-def validate(learner: Learner, loader: DataLoader[Sample]) -> dict[str, float]:
-    """The numbers of one epoch on validation, at the threshold that is best there."""
+def validate(learner: Learner, loader: DataLoader[Sample], progress: Progress) -> dict[str, float]:
+    """The numbers of one epoch on validation, at the threshold that is best there.
+
+    Raises:
+        RunError: the model gives numbers that are not finite: the last steps of the epoch wrecked it.
+    """
     config = learner.config
     logits, targets = predict(learner.kept, loader)
+    val_loss = float(learner.criterion(logits, targets))
+    if not math.isfinite(val_loss):
+        progress.check_loss(val_loss, learner.lr)
     probabilities = scale_logits(logits, 1.0)
     threshold = choose_threshold(probabilities, targets.numpy(), config.threshold_for)
     metrics = evaluate(probabilities, targets.numpy(), threshold, n_bootstrap=0)
     row = {
-        "val_loss": float(learner.criterion(logits, targets)),
+        "val_loss": val_loss,
         "val_macro_f1": metrics["macro_f1"],
         "val_roc_auc": metrics["roc_auc"],
         "val_artifact_recall": metrics["classes"]["artifacts"]["recall"],
@@ -341,22 +352,3 @@ def validate(learner: Learner, loader: DataLoader[Sample]) -> dict[str, float]:
         row["val_artifact_recall"],
     )
     return row
-
-
-def report_leaks(run: Path, root: Path, loaders: Loaders) -> None:
-    """Say which pictures lie on two sides of a split, and put them side by side into the run folder."""
-    leaks = duplicates_across(root, loaders)
-    if not len(leaks):
-        return
-    pairs = find_leaks(leaks)
-    listing = "\n".join(
-        f"  {row.path} ({row.split}) = {row.other} ({row.other_split})" for row in pairs[:10].itertuples()
-    )
-    logger.warning(
-        "%d pictures lie on both sides of a split, so what is measured flatters; remove one of each\n%s\n"
-        "side by side in %s",
-        len(pairs),
-        listing,
-        run / "leaks.png",
-    )
-    plot_duplicates(root, leaks, n=20).savefig(run / "leaks.png")

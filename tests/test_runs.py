@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 import torch
 from helpers import weights_of
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from artifact_utils import training
 from artifact_utils.config import TrainConfig
-from artifact_utils.runs import RunError, TrainingInterrupted
+from artifact_utils.runs import RunError, TrainingInterrupted, save
 from artifact_utils.training import train
 
 ROOT = Path(__file__).parent.parent
@@ -213,6 +215,22 @@ def test_a_run_killed_at_its_very_end_is_calibrated_once(config):
     (run / "metrics.json").unlink()  # which is written last
     train(TrainConfig(out=run, resume=True, device="cpu", workers=0))
     assert {name: (run / name).read_bytes() for name in names} == before
+
+
+def test_a_run_killed_after_its_last_state_has_its_whole_history(config, monkeypatch):
+    def save_and_die(run, learner, progress):
+        save(run, learner, progress)
+        if progress.epoch == config.epochs:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "save", save_and_die)
+        with pytest.raises(Killed):
+            train(config)
+    run = train(TrainConfig(out=config.out, resume=True, device="cpu", workers=0))
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert pd.read_csv(run / "history.csv").epoch.tolist() == [1, 2, 3]
+    assert [event.step for event in events.Scalars("macro_f1/val")] == [1, 2, 3]
 
 
 def test_what_a_kill_left_before_anything_was_written_is_no_run(config):

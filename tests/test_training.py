@@ -2,6 +2,7 @@ import contextlib
 import functools
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from helpers import weights_of
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from artifact_utils import training
 from artifact_utils.checkpoints import load_checkpoint
 from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.datasets import DataError, list_portraits
@@ -25,6 +27,7 @@ from artifact_utils.evaluation.measuring import measure
 from artifact_utils.evaluation.run_results import summarise_run
 from artifact_utils.metrics import calibration_error, format_table, scale_threshold
 from artifact_utils.models import build_model
+from artifact_utils.runs import RunError
 from artifact_utils.training import average_of, build_optimizer, lr_scale, train
 
 ROOT = Path(__file__).parent.parent
@@ -138,6 +141,18 @@ def test_a_compiled_run_stores_what_any_run_loads(config, tmp_path, monkeypatch)
     assert all(torch.allclose(stored[name], expected[name], atol=1e-4) for name in expected)
     state = torch.load(compiled / "last.pt", weights_only=True)["state"]["model"]
     assert state.keys() == expected.keys()
+
+
+@pytest.mark.parametrize("arch", ["test_vit", "efficientnet_lite0"])
+def test_a_run_that_diverges_ends_with_an_error_that_says_so(config, monkeypatch, arch):
+    monkeypatch.setattr(training, "MAX_GRADIENT_NORM", math.inf)  # clipping holds most runs together, even at this rate
+    with pytest.raises(RunError, match=r"the training has diverged; start a new run with a --lr below"):
+        train(replace(config, arch=arch, optimizer="sgd", lr=10.0))
+
+
+def test_the_rate_in_the_history_is_the_heads_whatever_the_layer_decay(config):
+    history = pd.read_csv(train(replace(config, epochs=1, layer_decay=0.5, schedule="constant")) / "history.csv")
+    assert history.lr.tolist() == [resolve(config).lr]
 
 
 def test_early_stopping(config):

@@ -30,7 +30,7 @@ from artifact_utils.metrics.scores import evaluate
 from artifact_utils.models import ArtifactClassifier
 from artifact_utils.transforms import build_transforms
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 PREDICTION_COLUMNS = ("path", "group", "kind", "strength", "target", "probability", "predicted")
 """Columns of ``predictions.csv`` and ``validation.csv``; ``kind`` and ``strength`` are of the artifact, if known."""
@@ -144,7 +144,7 @@ def measure(
         try:
             predictions["grounded"], metrics["grounded"] = measure_grounding(detector, dataset.portraits, predictions)
         except (ImageError, DataError) as error:
-            log.warning("whether heat maps point at the artifacts was not measured: %s", error)
+            logger.warning("whether heat maps point at the artifacts was not measured: %s", error)
     return Measured(predictions, metrics)
 
 

@@ -1,7 +1,9 @@
-"""What a run folder keeps of its best model: metrics, predictions, figures, the calibrated checkpoint."""
+"""What a run folder keeps beside its states: leaks between the splits, and of its best model the metrics, predictions,
+figures and the calibrated checkpoint."""
 
 import copy
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,17 +11,40 @@ import pandas as pd
 import torch
 
 from artifact_utils import distributed
+from artifact_utils.audit import find_leaks
 from artifact_utils.checkpoints import load_checkpoint, save_checkpoint
 from artifact_utils.config import TrainConfig
 from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS, Measured, calibrated, measure, predict
 from artifact_utils.files import write_json
-from artifact_utils.loaders import Loaders
+from artifact_utils.loaders import Loaders, duplicates_across
 from artifact_utils.metrics.scores import format_table
+from artifact_utils.plots.audit_figures import plot_duplicates
 from artifact_utils.plots.results import plot_confusion_matrix, plot_learning_curves
 from artifact_utils.plots.summary import plot_summary
 from artifact_utils.runs import Progress, write_table
+
+logger = logging.getLogger(__name__)
+
+
+def report_leaks(run: Path, root: Path, loaders: Loaders) -> None:
+    """Say which pictures lie on two sides of a split, and put them side by side into the run folder."""
+    leaks = duplicates_across(root, loaders)
+    if not len(leaks):
+        return
+    pairs = find_leaks(leaks)
+    listing = "\n".join(
+        f"  {row.path} ({row.split}) = {row.other} ({row.other_split})" for row in pairs[:10].itertuples()
+    )
+    logger.warning(
+        "%d pictures lie on both sides of a split, so what is measured flatters; remove one of each\n%s\n"
+        "side by side in %s",
+        len(pairs),
+        listing,
+        run / "leaks.png",
+    )
+    plot_duplicates(root, leaks, n=20).savefig(run / "leaks.png")
 
 
 def write_run_results(
