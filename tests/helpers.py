@@ -82,8 +82,9 @@ def draw_noise(path: Path, seed: int) -> Path:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative path."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file below a folder, by its relative path; not the databases, which differ from run to run."""
+    files = (path for path in folder.rglob("*") if path.is_file() and ".sqlite" not in path.name)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from artifact_utils.files import real_path
+from artifact_utils.databases import connect, transaction
+from artifact_utils.files import FileError, real_path
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.locks import output_lock
 from artifact_utils.moves import Content, new_part_name
@@ -29,6 +30,7 @@ CREATE TABLE moves (id INTEGER PRIMARY KEY, source BLOB NOT NULL, target BLOB NO
 """``corrections`` are what a person says of a picture: 1 artifact, 0 none; ``old_verdict`` is what held before."""
 
 DAMAGED = (
+    "SELECT 1 FROM about WHERE typeof(threshold) NOT IN ('null', 'real') LIMIT 1",
     "SELECT 1 FROM scores WHERE typeof(path) != 'blob' OR typeof(reason) != 'text' OR typeof(model) != 'integer' "
     "OR NOT (probability IS NULL OR (typeof(probability) = 'real' AND probability BETWEEN 0 AND 1)) LIMIT 1",
     "SELECT 1 FROM moves WHERE typeof(source) != 'blob' OR typeof(target) != 'blob' OR typeof(destination) != 'blob' "
@@ -36,12 +38,6 @@ DAMAGED = (
     "OR part NOT GLOB '.artifact_utils.*.part' OR part GLOB '*/*' OR instr(target, x'00') LIMIT 1",
 )
 """Queries that find nothing in a state of ours; others may come from strangers."""
-
-NETWORK_DRIVES = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse", "gluster", "lustre", "virtiofs", "drvfs", "vboxsf")
-"""Beginnings of file system types on which the shared memory of WAL cannot be relied on."""
-
-SYNCHRONOUS = "FULL"
-"""Whether a commit waits until it is on the disk, so that it survives a power cut, too."""
 
 MOVING, MOVED, RETURNING, RETURNED = "moving", "moved", "returning", "returned"
 """Steps of a move. A returned one only says that its folders may have to go."""
@@ -109,7 +105,10 @@ class State:
 
     def __init__(self, path: Path, folder: Path) -> None:
         self.path, self.folder = path, folder
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+        try:
+            self._connection = connect(path, SCHEMA)
+        except FileError as error:
+            raise FilterError(f"{error}: name another table with --scores") from error
         try:
             self._prepare()
         except BaseException:
@@ -118,18 +117,8 @@ class State:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        execute("PRAGMA trusted_schema = OFF")
-        set_journal_mode(self._connection, self.path)
-        execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
-        found = [sql for (sql,) in execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")]
-        wanted = [sql.strip() for sql in SCHEMA.split(";") if sql.strip()]
-        if not found:
-            with self.transaction():
-                for sql in wanted:
-                    execute(sql)
-                execute("INSERT INTO about VALUES (?, NULL)", (os.fsencode(self.folder),))
-        elif found != wanted:
-            raise FilterError(f"{self.path} is not a state of this version: name another table with --scores")
+        if not execute("SELECT 1 FROM about").fetchone():
+            execute("INSERT INTO about VALUES (?, NULL)", (os.fsencode(self.folder),))
         if any(execute(query).fetchone() for query in DAMAGED):
             raise FilterError(f"{self.path} is damaged: name another table with --scores")
         row = execute("SELECT folder FROM about").fetchone()
@@ -139,17 +128,9 @@ class State:
     def close(self) -> None:
         self._connection.close()
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
         """All changes in here are there after a kill, or none."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            raise
-        self._connection.execute("COMMIT")
+        return transaction(self._connection)
 
     # Scores
 
@@ -257,28 +238,3 @@ class State:
     def forget_moves(self, moves: Iterable[Move]) -> None:
         with self.transaction():
             self._connection.executemany("DELETE FROM moves WHERE id = ?", ((move.id,) for move in moves))
-
-
-def set_journal_mode(connection: sqlite3.Connection, path: Path) -> None:
-    """Choose WAL, or a rollback journal where the drive does not bear WAL."""
-    if not is_network_drive(path):
-        with contextlib.suppress(sqlite3.OperationalError):
-            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # is the shared memory to be had?
-                return
-    connection.execute("PRAGMA journal_mode = DELETE")
-
-
-def is_network_drive(path: Path) -> bool:
-    """Whether a file lies on a network or FUSE drive, by the type of its mount; false where that is not to be known."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        return False
-    folder, best, kind = real_path(path.parent), -1, ""
-    for line in lines:
-        words, _, rest = line.partition(" - ")
-        mount = Path(words.split()[4].replace("\\040", " "))
-        if folder.is_relative_to(mount) and len(mount.parts) >= best:
-            best, kind = len(mount.parts), rest.split()[0]
-    return kind.startswith(NETWORK_DRIVES)

@@ -4,10 +4,10 @@
     SOURCE/test/image_00007_0.jpg    ->   OUTPUT/test/no_artifacts/image_00007_0.jpg
 
 `organize` does what an `OrganizeConfig` says, in two steps. `plan` reads everything and touches nothing. `apply` first
-writes OUTPUT/manifest.csv, the record of what is about to happen, and then places the files it lists. `undo` takes
-them back. A file is placed under a temporary name, compared with the hash of its source and then renamed; a file is
-removed only while another path holds the same content. So every picture is in at least one place at any moment, and
-after a kill the next run finishes the job.
+writes down what is about to happen, in OUTPUT/.manifest.sqlite and for people in OUTPUT/manifest.csv, and then places
+the files. `undo` takes them back. A file is placed under a temporary name, compared with the hash of its source and
+then renamed; a file is removed only while another path holds the same content. So every picture is in at least one
+place at any moment, and after a kill the next run finishes the job.
 """
 
 from importlib import import_module

@@ -28,7 +28,8 @@ class OrganizeConfig:
     dry_run: bool = False
     """Only say what would happen; write nothing."""
     undo: bool = False
-    """Take everything out of the output folder again; moved files go back where they came from."""
+    """Take everything out of the output folder again; moved files go back where they came from. For a folder that an
+    earlier version or somebody else has organised, --source confirms where that is."""
 
 
 def organize(config: OrganizeConfig) -> Plan:
@@ -56,7 +57,7 @@ def run(config: OrganizeConfig) -> int:
     if config.undo and config.dry_run:
         raise OrganizeError("--undo and --dry-run do not go together: leave one out")
     try:
-        done = undo(config.output) if config.undo else organize(config)
+        done = undo(config.output, config.source) if config.undo else organize(config)
     except OSError as error:
         reason = os_error_text(error)
         raise OrganizeError(f"{reason}. No picture is lost: set that right and run the same again") from error

@@ -9,6 +9,7 @@ from artifact_utils.console import progress_bar
 from artifact_utils.files import (
     file_digest,
     locked,
+    part_of,
     place,
     real_path,
     remove_copy,
@@ -24,6 +25,8 @@ from artifact_utils.organize.manifest import (
     OrganizeError,
     class_folders,
     read_manifest,
+    remove_manifest,
+    unconfirmed,
     write_manifest,
 )
 from artifact_utils.organize.planning import Plan
@@ -44,8 +47,8 @@ def apply(plan: Plan) -> None:
     with locked(output):
         if read_manifest(output) != plan.previous:
             raise OrganizeError(f"{str(output / MANIFEST)!r} changed since it was read: run again")
-        remove_temporary([output, *folders, *_folders_of(plan.found)])
-        write_manifest(output, plan.entries)
+        _remove_leftovers(output, plan.found)
+        write_manifest(output, plan.entries, plan.found)
         write_csv(output / REJECTED, ("source", "reason"), plan.rejected)
         for entry in progress_bar(plan.todo, "placing", only_in_terminal=True):
             place(Path(entry.source), output / entry.path, entry.sha256, plan.mode)
@@ -56,17 +59,22 @@ def apply(plan: Plan) -> None:
                     raise OrganizeError(f"{entry.source!r} changed while it was moved: it is left there, run again")
 
 
-def undo(output: Path | str) -> list[str]:
+def undo(output: Path | str, source: Path | str | None = None) -> list[str]:
     """Take everything in the manifest out of OUTPUT again.
 
     A placed file is removed while its source holds the same picture; where the source is gone (it was moved, or deleted
     since) the file goes back there, never over another file. Nothing that is not in the manifest is touched.
 
+    Args:
+        output: the organised folder.
+        source: where the pictures came from; needed only where no run on this machine has recorded that, because an
+            earlier version or somebody else has organised the folder.
+
     Returns:
         One sentence for each file that had to be left; the manifest keeps those that could not be put back.
 
     Raises:
-        OrganizeError, OSError: as `apply`.
+        OrganizeError, OSError: as `apply`; or a source has to be confirmed.
     """
     output = real_path(output)
     folders = class_folders(output)
@@ -75,7 +83,8 @@ def undo(output: Path | str) -> list[str]:
         return left
     with locked(output):
         entries = read_manifest(output)
-        remove_temporary([output, *folders, *_folders_of(entries)])
+        _check_sources(output, source)
+        _remove_leftovers(output, entries)
         kept = []
         for entry in progress_bar(entries, "putting back", only_in_terminal=True):
             source, placed = Path(entry.source), output / entry.path
@@ -106,13 +115,31 @@ def undo(output: Path | str) -> list[str]:
         if kept:
             write_manifest(output, kept)
         else:
-            (output / MANIFEST).unlink(missing_ok=True)
+            remove_manifest(output)
             for file in (output / ".cache").glob("squares-*"):  # what training decoded from the pictures
                 file.unlink()
         for folder in [*folders, *(output / split for split in SPLITS), output / ".cache", output]:
             with contextlib.suppress(OSError):  # not empty, or never made
                 folder.rmdir()
     return left
+
+
+def _remove_leftovers(output: Path, entries: Iterable[Entry]) -> None:
+    """Remove what a killed run has left under temporary names."""
+    remove_temporary([output, *class_folders(output), *_folders_of(entries)])
+    for name in (MANIFEST, REJECTED):
+        part_of(output / name).unlink(missing_ok=True)
+
+
+def _check_sources(output: Path, source: Path | str | None) -> None:
+    """Refuse to touch places that only a table of unknown origin names."""
+    for entry in unconfirmed(output):
+        folder = real_path(Path(entry.source).parent)
+        if source is None or not folder.is_relative_to(real_path(source)) or ".." in Path(entry.source).parts:
+            raise OrganizeError(
+                f"{str(output)!r} was organised by an earlier version or elsewhere, and says that {entry.path!r} came "
+                f"from {entry.source!r}: confirm that with --source, the folder that it came from"
+            )
 
 
 def _folders_of(entries: Iterable[Entry]) -> list[Path]:

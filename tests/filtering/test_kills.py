@@ -41,7 +41,7 @@ def config(tmp_path, monkeypatch):
 
     monkeypatch.setattr("artifact_utils.filtering.scoring.Detector.load", load)
     monkeypatch.setattr("artifact_utils.filtering.moving.BATCH", 3)
-    monkeypatch.setattr("artifact_utils.filtering.state.SYNCHRONOUS", "OFF")  # a kill is no power cut
+    monkeypatch.setattr("artifact_utils.databases.SYNCHRONOUS", "OFF")  # a kill is no power cut
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     (tmp_path / "model.safetensors").write_bytes(b"model")
     for i, name in enumerate(NAMES):

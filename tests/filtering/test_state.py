@@ -5,7 +5,7 @@ import pytest
 
 from artifact_utils.filtering import FilterConfig, FilterError
 from artifact_utils.filtering.options import Outputs
-from artifact_utils.filtering.state import Score, is_network_drive, open_state
+from artifact_utils.filtering.state import Score, open_state
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def read(config):
 
 @pytest.mark.parametrize(("network", "mode"), [(False, "wal"), (True, "delete")])
 def test_scores_are_kept_under_any_name_on_any_drive(config, monkeypatch, network, mode):
-    monkeypatch.setattr("artifact_utils.filtering.state.is_network_drive", lambda path: network)
+    monkeypatch.setattr("artifact_utils.databases.is_network_drive", lambda path: network)
     fill(config)
     connection = sqlite3.connect(Outputs.of(config).state)
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == mode
@@ -70,10 +70,3 @@ def test_a_file_that_is_no_database_is_refused_and_stays(config, content):
     with pytest.raises(FilterError, match="cannot be used"):
         read(config)
     assert Outputs.of(config).state.read_bytes() == content
-
-
-def test_the_type_of_a_mount_tells_network_drives(tmp_path, monkeypatch):
-    text = f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:5 / {tmp_path}/drive rw shared:1 - fuse.drive x rw\n"
-    monkeypatch.setattr("artifact_utils.filtering.state.Path.read_text", lambda *_, **__: text)
-    assert is_network_drive(tmp_path / "drive" / "scores.sqlite")
-    assert not is_network_drive(tmp_path / "scores.sqlite")

@@ -160,7 +160,7 @@ def test_a_full_disk_loses_nothing(source: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.copyfile", full)
+        patch.setattr("shutil.copyfileobj", full)
         with pytest.raises(OrganizeError, match=r"No space left on device\. No picture is lost"):
             run(OrganizeConfig(source, output))
     assert not list(output.rglob("*.p*"))

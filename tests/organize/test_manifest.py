@@ -1,12 +1,13 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
-from helpers import files_below, read_rows, reasons_in
+from helpers import draw_noise, files_below, read_rows, reasons_in
 
 from artifact_utils.files import FileError, write_csv
-from artifact_utils.organize import apply, plan, read_manifest, undo
-from artifact_utils.organize.manifest import MANIFEST_COLUMNS
+from artifact_utils.organize import OrganizeError, apply, plan, read_manifest, undo
+from artifact_utils.organize.manifest import MANIFEST_COLUMNS, RECORD
 
 
 def test_the_manifest_says_where_each_file_came_from(source: Path) -> None:
@@ -26,9 +27,55 @@ def test_the_manifest_says_where_each_file_came_from(source: Path) -> None:
     assert reasons_in(output) == {"text_1.png": "not a PNG, JPEG, WebP or BMP picture"}
 
 
+def test_the_table_is_an_export_that_is_never_believed(source: Path) -> None:
+    output, before = source.parent / "dataset", files_below(source)
+    apply(plan(source, output, mode="move"))
+    manifest = (output / "manifest.csv").read_text()
+    (output / "manifest.csv").write_text(manifest.replace(str(source), str(source.parent / "elsewhere")))
+    assert undo(output) == []
+    assert files_below(source.parent) == {f"raw/{name}": content for name, content in before.items()}
+
+
+def from_elsewhere(output: Path, origin: str) -> None:
+    """Leave what an earlier version, or a stranger, would have left."""
+    if origin == "copied":  # unpacked from an archive, say
+        shutil.copy(output / RECORD, output / "copy")
+        (output / "copy").rename(output / RECORD)
+    else:
+        (output / RECORD).unlink()
+
+
+@pytest.mark.parametrize("origin", ["earlier version", "copied"])
+def test_sources_of_unknown_origin_have_to_be_confirmed(source: Path, origin: str) -> None:
+    output, before = source.parent / "dataset", files_below(source)
+    apply(plan(source, output, mode="move"))
+    from_elsewhere(output, origin)
+    placed = files_below(source.parent)
+    for wrong in (None, source.parent / "elsewhere", source / "train"):
+        with pytest.raises(OrganizeError, match="confirm that with --source"):
+            undo(output, wrong)
+        assert files_below(source.parent) == placed
+    assert undo(output, source) == []
+    assert files_below(source) == before
+    assert not output.exists()
+
+
+def test_a_new_run_does_not_confirm_what_it_has_not_seen(source: Path) -> None:
+    output = source.parent / "dataset"
+    apply(plan(source, output, mode="move"))
+    manifest = (output / "manifest.csv").read_text()
+    (output / "manifest.csv").write_text(manifest.replace(str(source), "/stolen"))
+    from_elsewhere(output, "earlier version")
+    draw_noise(source / "train/new_1.png", 30)
+    apply(plan(source, output))
+    with pytest.raises(OrganizeError, match=r"'/stolen/.*confirm that with --source"):
+        undo(output)
+
+
 def test_a_damaged_manifest_leads_nowhere_else(source: Path) -> None:
     output = source.parent / "dataset"
     apply(plan(source, output))
+    (output / RECORD).unlink()
     manifest = (output / "manifest.csv").read_text()
     (output / "manifest.csv").write_text(manifest.replace("train/artifacts/", "train/../../"))
     before = files_below(source.parent)

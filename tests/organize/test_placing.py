@@ -25,7 +25,7 @@ def test_new_files_are_added_and_lost_ones_come_back(source: Path, mode: str) ->
         (output / "train/artifacts/image_00002_1.png").unlink()
     apply(plan(source, output, mode=mode))
     assert len(read_manifest(output)) == 10
-    assert sum(path.suffix != ".csv" for path in output.rglob("*.*")) == 10
+    assert sum(path.suffix not in (".csv", ".sqlite") for path in output.rglob("*.*")) == 10
     assert (output / "val/artifacts/new_1.webp").exists()
     assert (output / "test/no_artifacts/new_0.JPG").exists()
 
