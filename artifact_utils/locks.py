@@ -20,18 +20,22 @@ NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 @contextlib.contextmanager
-def output_lock(output: Path) -> Iterator[None]:
-    """Hold the lock of an output: a file beside it called ``OUTPUT.lock``, which is gone when nobody holds it.
+def output_lock(output: Path, file: Path | None = None) -> Iterator[None]:
+    """Hold the lock of an output.
+
+    Args:
+        output: what is written; the message names it.
+        file: the lock file, by default ``OUTPUT.lock``. It is there while the lock is held, and after a kill.
 
     Raises:
         FileError: another process holds it.
         OSError: the lock file cannot be written.
     """
-    file = output.with_name(output.name + ".lock")
+    file = output.with_name(output.name + ".lock") if file is None else file
     descriptor = _kernel_lock(file, output)
     if descriptor is None:
         file.unlink(missing_ok=True)
-        file = output.with_name(output.name + ".held")
+        file = file.with_name(file.name.removesuffix(".lock") + ".held")
         _exclusive_file(file, output)
     try:
         yield

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results
 from artifact_utils.loaders import build_loaders
+from artifact_utils.locks import output_lock
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.metrics import choose_threshold, evaluate, scale_logits
 from artifact_utils.models import ArtifactClassifier, Locating, build_model
@@ -71,6 +73,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
         ConfigError: a value in the config cannot be used; nothing was written.
         DataError: the data set cannot be used; nothing was written.
         RunError: the run folder cannot be used, or the loss diverged.
+        FileError: another process is training in the run folder.
         WeightsError: the pretrained weights that were asked for cannot be had.
         TrainingInterrupted: Ctrl-C or SIGTERM came; the epochs that were whole are saved.
     """
@@ -90,7 +93,11 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
         if config.test:
             report_leaks(run, config.data, loaders)
 
-    with StopRequest(run) as stop, EventLog(run, progress, enabled=is_writer) as events:
+    with (
+        output_lock(run, run / ".lock") if is_writer else nullcontext(),
+        StopRequest(run) as stop,
+        EventLog(run, progress, enabled=is_writer) as events,
+    ):
         while progress.epoch < config.epochs and progress.epoch - progress.best_epoch <= config.patience:
             started = time.perf_counter()
             train_loss = train_one_epoch(loaders.train, learner, progress, stop)

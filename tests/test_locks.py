@@ -46,6 +46,15 @@ def test_what_a_dead_process_has_left_does_not_stop_anybody(output):
         pass
 
 
+def test_the_lock_file_may_lie_in_the_output(tmp_path):
+    def lock():
+        return output_lock(tmp_path, tmp_path / ".lock")
+
+    with lock(), pytest.raises(FileError, match=f"at work on {tmp_path} "), lock():
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_of_another_host_is_never_taken_over(tmp_path, monkeypatch):
     def no_locks(*_):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

@@ -1,11 +1,13 @@
 """The work of ``python -m artifact_utils.audit``: audit, write the tables and the page, print what to fix."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from artifact_utils.files import write_bytes
+from artifact_utils.locks import output_lock
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,22 @@ def run_audit(config: AuditConfig) -> None:
     """Audit a folder, write what was found to ``config.out`` and print the summary.
 
     Raises:
-        AuditError, FileError: see ``audit_folder``.
+        AuditError, FileError: see ``audit_folder``; or another audit is writing there.
         OSError: the results cannot be written.
     """
+    with ExitStack() as held:
+        if config.folder.is_dir():  # else nothing is to be made before the audit says so
+            config.out.mkdir(parents=True, exist_ok=True)
+            held.enter_context(output_lock(config.out, config.out / ".lock"))
+        _audit(config)
+
+
+def _audit(config: AuditConfig) -> None:
     from artifact_utils.audit.findings import audit_folder  # PyTorch and scikit-learn: --help does not wait for them
     from artifact_utils.audit.html_page import render_html
 
     table = config.out / "table.parquet"
     findings = audit_folder(config.folder, table=table, at_most=config.at_most, labels=config.labels)
-    config.out.mkdir(parents=True, exist_ok=True)
     tables = {"issues": findings.issues, "duplicates": findings.duplicates, "label_errors": findings.label_errors}
     for name, frame in tables.items():
         if frame is not None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from artifact_utils.console import progress_bar
 from artifact_utils.files import (
     file_digest,
-    locked,
     part_of,
     place,
     real_path,
@@ -17,6 +16,7 @@ from artifact_utils.files import (
     sync_folders,
     write_csv,
 )
+from artifact_utils.locks import output_lock
 from artifact_utils.organize.manifest import (
     MANIFEST,
     REJECTED,
@@ -44,7 +44,7 @@ def apply(plan: Plan) -> None:
     folders = [folder for folder in class_folders(output) if folder.parent.name in splits]
     for folder in [output, *folders]:
         folder.mkdir(parents=True, exist_ok=True)
-    with locked(output):
+    with output_lock(output, output / ".lock"):
         if read_manifest(output) != plan.previous:
             raise OrganizeError(f"{str(output / MANIFEST)!r} changed since it was read: run again")
         _remove_leftovers(output, plan.found)
@@ -81,7 +81,7 @@ def undo(output: Path | str, source: Path | str | None = None) -> list[str]:
     left: list[str] = []
     if not output.is_dir():
         return left
-    with locked(output):
+    with output_lock(output, output / ".lock"):
         entries = read_manifest(output)
         _check_sources(output, source)
         _remove_leftovers(output, entries)
@@ -118,9 +118,9 @@ def undo(output: Path | str, source: Path | str | None = None) -> list[str]:
             remove_manifest(output)
             for file in (output / ".cache").glob("squares-*"):  # what training decoded from the pictures
                 file.unlink()
-        for folder in [*folders, *(output / split for split in SPLITS), output / ".cache", output]:
-            with contextlib.suppress(OSError):  # not empty, or never made
-                folder.rmdir()
+    for folder in [*folders, *(output / split for split in SPLITS), output / ".cache", output]:
+        with contextlib.suppress(OSError):  # not empty, or never made
+            folder.rmdir()
     return left
 
 

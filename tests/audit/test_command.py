@@ -6,6 +6,8 @@ from PIL import Image
 
 from artifact_utils.audit import AuditError
 from artifact_utils.audit.command import AuditConfig, run_audit
+from artifact_utils.files import FileError
+from artifact_utils.locks import output_lock
 
 
 def test_the_command_writes_one_page_that_holds_everything(own_copy, tmp_path, capsys):
@@ -39,6 +41,12 @@ def test_what_the_user_can_put_right_is_an_error_of_the_package(tmp_path):
         run_audit(AuditConfig(tmp_path / "nowhere", tmp_path / "out"))
     with pytest.raises(AuditError, match="at most 0"):
         run_audit(AuditConfig(tmp_path, tmp_path / "out", at_most=0))
+
+
+def test_two_audits_do_not_write_into_one_folder(tmp_path):
+    (tmp_path / "out").mkdir()
+    with output_lock(tmp_path / "out", tmp_path / "out" / ".lock"), pytest.raises(FileError, match="another run is at"):
+        run_audit(AuditConfig(tmp_path, tmp_path / "out"))
 
 
 def python(*arguments):
