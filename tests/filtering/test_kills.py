@@ -3,52 +3,30 @@
 import errno
 import os
 import random
-import signal
-import sys
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers import files_below
+from quick_filter import in_child, quick_filter, score_and_move
 
 from artifact_utils import moves
-from artifact_utils.detector import Prediction
-from artifact_utils.filtering import FilterConfig, move_flagged, score_folder, undo
+from artifact_utils.filtering import FilterConfig, score_folder, undo
 
 KILLS = {"rename": 20, "copy": 10, "copy without links": 10}
 PLAIN_NAMES = ["a.png", "part/b.jpg", "part/deep/c.png", "d.png", "e.png", "_0.png"]
 NAMES = [*PLAIN_NAMES, "\r_0.png", "=1+1.png", "-n.jpg", "x\n.png", os.fsdecode(b"\xff.png")]
-EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.utime", "sqlite3.connect"}
-
-
-@dataclass
-class QuickDetector:
-    """Takes a number in the file for its probability."""
-
-    threshold: float
-
-    def predict_files(self, paths, batch_size):
-        for path in paths:
-            probability = float(path.read_bytes().split()[0])
-            yield path, Prediction(probability, probability >= self.threshold)
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    def load(run, *, threshold=None, device="auto"):
-        return QuickDetector(0.5 if threshold is None else threshold)
-
-    monkeypatch.setattr("artifact_utils.filtering.scoring.Detector.load", load)
-    monkeypatch.setattr("artifact_utils.filtering.moving.BATCH", 3)
-    monkeypatch.setattr("artifact_utils.databases.SYNCHRONOUS", "OFF")  # a kill is no power cut
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    (tmp_path / "model.safetensors").write_bytes(b"model")
-    for i, name in enumerate(NAMES):
-        file = tmp_path / "portraits" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(f"{0.9 if i % 3 else 0.1} {name!a}".encode() * 100)
-    return FilterConfig(tmp_path / "portraits", tmp_path / "model.safetensors", move_flagged=tmp_path / "bad")
+def config(tmp_path):
+    with quick_filter(tmp_path) as config:
+        for i, name in enumerate(NAMES):
+            file = config.folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(f"{0.9 if i % 3 else 0.1} {name!a}".encode() * 100)
+        yield config
 
 
 def without_renames(*_):
@@ -66,41 +44,6 @@ def drive(request, monkeypatch):
     if request.param == "copy without links":
         monkeypatch.setattr(moves.os, "link", without_links)
     return request.param
-
-
-def score_and_move(config):
-    score_folder(config)
-    move_flagged(config)
-
-
-def in_child(function, config, kill_at=None):
-    """Run in a process of its own, which is killed before that file operation; returns how many there were."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        n = 0
-
-        def hook(event, _):
-            nonlocal n
-            if event in EVENTS:
-                n += 1
-                if n == kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        status = 1
-        try:
-            sys.addaudithook(hook)
-            function(config)
-            os.write(writer, str(n).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(writer)
-    _, status = os.waitpid(child, 0)
-    with os.fdopen(reader) as answer:
-        text = answer.read()
-    assert os.waitstatus_to_exitcode(status) in ((0,) if kill_at is None else (0, -signal.SIGKILL))
-    return int(text or 0)
 
 
 def everything(config: FilterConfig) -> Counter[bytes]:
