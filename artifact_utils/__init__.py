@@ -5,7 +5,7 @@ The core, in reading order:
 ========================  ===========================================================================================
 ``labels``                class numbers and names; the label in a file name
 ``images``                opening a picture safely
-``files``                 writing and moving files so that a kill loses nothing; locks; CSV tables
+``files``                 writing files so that a kill loses nothing; CSV tables
 ``databases``             SQLite files that are whole after a kill
 ``locks``                 one process at a time writes an output
 ``moves``                 moving files, never over another one, never through a link

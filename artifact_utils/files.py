@@ -1,4 +1,4 @@
-"""Writing, placing, moving and removing files so that a kill at any moment loses nothing; locks and CSV tables.
+"""Writing, placing and removing files so that a kill at any moment loses nothing; CSV tables.
 
 A file is written under a temporary name in its own folder, verified, and renamed. A file is removed only while another
 path holds the same content. So every picture is in at least one place at any moment.
@@ -104,23 +104,6 @@ def remove_copy(path: Path, keeper: Path, sha256: str) -> bool:
         return False
     path.unlink()
     return True
-
-
-def move_file(source: Path, target: Path) -> None:
-    """Move a file to where nothing is yet, across drives too, verified; killed in between, both hold it.
-
-    Raises:
-        FileError: there is something at ``target``, or the source is gone or changed meanwhile.
-    """
-    sha256 = file_digest(source)
-    if sha256 is None:
-        raise FileError(f"{str(source)!r} is gone: run again")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if file_digest(target) != sha256:  # else a kill came between placing and removing
-        place(source, target, sha256, "move")
-    sync_folders([target.parent])
-    if not remove_copy(source, target, sha256):
-        raise FileError(f"{str(source)!r} changed while it was moved: it is left there, run again")
 
 
 def sync_folders(folders: Iterable[Path]) -> None:

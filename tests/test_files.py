@@ -3,35 +3,7 @@ import os
 
 import pytest
 
-from artifact_utils.files import FileError, file_digest, move_file, part_of, read_csv, write_bytes, write_csv
-
-
-def test_a_move_keeps_the_content_and_makes_the_folder(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"picture")
-    move_file(tmp_path / "a.png", tmp_path / "deep" / "er" / "a.png")
-    assert (tmp_path / "deep" / "er" / "a.png").read_bytes() == b"picture"
-    assert not (tmp_path / "a.png").exists()
-
-
-def test_a_move_never_overwrites(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"picture")
-    (tmp_path / "b.png").write_bytes(b"another")
-    with pytest.raises(FileError, match=r"b\.png.* appeared meanwhile"):
-        move_file(tmp_path / "a.png", tmp_path / "b.png")
-    assert (tmp_path / "a.png").read_bytes() == b"picture"
-    assert (tmp_path / "b.png").read_bytes() == b"another"
-
-
-def test_a_move_killed_between_placing_and_removing_is_finished_by_the_next(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"picture")
-    (tmp_path / "b.png").write_bytes(b"picture")
-    move_file(tmp_path / "a.png", tmp_path / "b.png")
-    assert [file.name for file in tmp_path.iterdir()] == ["b.png"]
-
-
-def test_moving_what_is_gone(tmp_path):
-    with pytest.raises(FileError, match="is gone"):
-        move_file(tmp_path / "a.png", tmp_path / "b.png")
+from artifact_utils.files import FileError, file_digest, part_of, read_csv, write_bytes, write_csv
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
