@@ -121,7 +121,9 @@ def undo(config: FilterConfig) -> int:
         if left:
             first, more = config.folder / os.fsdecode(left[0].source), len(left) - 1
             raise FilterError(f"{first} and {more} more exist again: theirs stay in {config.move_flagged}")
-        state.forget_moves(state.moves(MOVED, RETURNED, target=target))
+        state.forget_moves(state.moves(RETURNED, target=target))
+        if gone := state.moves(MOVED, target=target):  # remembered: the drive may be there again tomorrow
+            logger.warning("%d pictures that were moved to %s are not there", len(gone), config.move_flagged)
         if outside:
             raise FilterError(
                 f"{target / OLD_MOVED} names {outside} pictures that do not come from {config.folder}: "
@@ -155,6 +157,8 @@ def settle_moves(state: State) -> None:
     """Finish the moves that a kill has cut off, or take them back."""
     for m in state.moves(MOVING, RETURNING):
         with _opened(state.folder) as folder, _opened(m.target) as moved:
+            if moved is None and (folder is None or not folder.is_file(m.source)):
+                continue  # it must be where the target was: perhaps on a drive that is not mounted
             if m.step == MOVING:
                 is_there = settle(folder, m.source, moved, m.destination, m.content, m.part)
             else:

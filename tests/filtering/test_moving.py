@@ -138,3 +138,14 @@ def test_two_folders_share_a_folder_for_the_flagged(all_flagged, tmp_path):
     assert undo(all_flagged) == 13
     assert list(files_below(tmp_path / "bad")) == ["of_the_other.png"]
     assert undo(other) == 1
+
+
+def test_what_lies_on_a_drive_that_is_not_there_is_not_forgotten(all_flagged, tmp_path, caplog):
+    original = files_below(all_flagged.folder)
+    move_flagged(all_flagged)
+    (tmp_path / "bad").rename(tmp_path / "unmounted")
+    assert undo(all_flagged) == 0
+    assert "13 pictures that were moved to" in caplog.text
+    (tmp_path / "unmounted").rename(tmp_path / "bad")
+    assert undo(all_flagged) == 13
+    assert files_below(all_flagged.folder) == original
