@@ -275,7 +275,9 @@ def _check(config: ResolvedConfig) -> None:
         sides = " ".join(map(str, config.also_at))
         raise ConfigError(f"--also-at {sides}: choose at most {MAX_LOOKS - 1} sides of 32 to 1024 pixels")
     if not config.pooled and not config.locates:
-        raise ConfigError("--no-pooled needs --mask-weight and --synthetic-fraction above 0: nothing else would answer")
+        raise ConfigError(
+            "--pooled False needs --mask-weight and --synthetic-fraction above 0, or the model has no output"
+        )
     try:
         ThresholdRule.parse(config.threshold_for)
     except ThresholdError as error:

@@ -51,9 +51,48 @@ def read_arguments(config_type: Callable[..., T], description: str | None) -> T:
     Raises:
         SystemExit: ``--help`` was asked for (0), or an argument cannot be read (2); tyro has said so.
     """
+    import dataclasses
+    from typing import Annotated
+
     import tyro
 
-    return tyro.cli(config_type, description=description)
+    groups = _option_groups(config_type) if dataclasses.is_dataclass(config_type) else {}
+    if not groups:
+        return tyro.cli(config_type, description=description)
+    flat = tyro.conf.OmitArgPrefixes if len(groups) > 1 else tyro.conf.arg(name="")
+    fields = [(title, Annotated[group, flat]) for title, group in groups.items()]
+    read: Any = tyro.cli(dataclasses.make_dataclass("Arguments", fields), description=description)
+    values = {name: value for title in groups for name, value in vars(getattr(read, title)).items()}
+    return config_type(**values)
+
+
+def _option_groups(config_type: Any) -> dict[str, Any]:
+    """The dataclasses that a config is made of, by the title of their box in ``--help``: ``DataOptions`` is ``data``.
+
+    The text of each field is one paragraph: tyro would break its lines where the source does.
+    """
+    import dataclasses
+    import inspect
+    from typing import Annotated, get_type_hints
+
+    import tyro
+    from docstring_parser import parse_from_object
+
+    groups = {}
+    bases: list[Any] = [base for base in reversed(config_type.__mro__) if dataclasses.is_dataclass(base)]
+    for base in bases:
+        texts = {text.arg_name: text.description or "" for text in parse_from_object(base).params}
+        hints = get_type_hints(base, include_extras=True)
+        fields = []
+        for field in dataclasses.fields(base):
+            if field.name in inspect.get_annotations(base):
+                text = tyro.conf.arg(help=" ".join(texts.get(field.name, "").split()) or None)
+                default = dataclasses.field(default=field.default, default_factory=field.default_factory)
+                fields.append((field.name, Annotated[hints[field.name], text], default))
+        if fields:
+            title = base.__name__.removesuffix("Options").lower()
+            groups[title] = dataclasses.make_dataclass(base.__name__, fields, kw_only=True)
+    return groups
 
 
 def run_cli(

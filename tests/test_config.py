@@ -45,7 +45,7 @@ def test_every_number_has_a_range():
         ({"leave_out": "feet"}, "--leave-out 'feet': choose one of"),
         ({"also_at": (64, 96, 128, 160, 192, 224, 256, 288, 320)}, "--also-at 64 96 .*: choose at most 7 sides"),
         ({"also_at": (16,)}, "--also-at 16: choose at most 7 sides of 32 to 1024 pixels"),
-        ({"pooled": False, "mask_weight": 0.0}, "--no-pooled needs --mask-weight"),
+        ({"pooled": False, "mask_weight": 0.0}, "--pooled False needs --mask-weight"),
     ],
 )
 def test_values_out_of_range_are_named(arguments, message):

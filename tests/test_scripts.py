@@ -1,13 +1,18 @@
 """The scripts as a user runs them: their help, bad arguments, a full run over odd file names."""
 
+import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from helpers import draw_dataset, draw_portrait
+
+from artifact_utils.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--arch", "efficientnet_lite0", "--weights", "none", "--image-size", "32", "--batch-size", "8", "--epochs", "1"]
@@ -29,6 +34,22 @@ def test_help_shows_the_example_commands_one_to_a_line(script, tmp_path):
     assert shown.returncode == 0
     assert len(examples) >= 4
     assert set(examples) <= set(shown.stdout.splitlines())
+
+
+def test_help_shows_the_options_of_training_in_groups_and_each_text_as_one_paragraph(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "110")
+    shown = run_script("model_training.py", "--help", cwd=tmp_path).stdout
+    assert re.findall(r"─ (\w+) options ─", shown) == ["data", "synthesis", "model", "optimisation", "run"]
+    groups = re.split(r"─ \w+ options ─", shown)
+    for name in ("--validation-fraction", "--leave-out", "--also-at", "--lr", "--precision"):
+        assert sum(f"│ {name} " in group for group in groups) == 1  # under its flat name
+    assert all(f"│ --{field.name.replace('_', '-')}" in shown for field in fields(TrainConfig))
+    indent = shown.index("show this help") - shown.rindex("│", 0, shown.index("show this help"))
+    text = [line[indent:-1].rstrip() if line[indent - 2 : indent] == "  " else "" for line in shown.splitlines()]
+    width = max(map(len, text))
+    for line, after in itertools.pairwise(text):
+        goes_on = line and after and not line.endswith(")")
+        assert not goes_on or len(f"{line} {after.split()[0]}") > width  # broken where the line is full, nowhere else
 
 
 @pytest.mark.parametrize(
