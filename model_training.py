@@ -4,13 +4,13 @@
     python model_training.py --data dataset --arch vgg19  # the final VGG-19, whatever the machine
     python model_training.py --arch resnet18 --epochs 5 --lr 3e-4 --seed 1 --out runs/resnet18-short
     python model_training.py --resume                     # continue the newest run after Ctrl-C or a crash
-    torchrun --standalone --nproc_per_node=2 model_training.py   # two GPUs, or two processes on CPUs, as one
+    torchrun --standalone --nproc_per_node=2 model_training.py   # two GPUs, or two processes on CPUs
 
-Over several machines, which share the data folder, the same command on each; HOST is the first of them:
+Over several machines, the same command on each; they share the data folder and runs/, and HOST is the first of them:
 
     torchrun --nnodes=2 --nproc_per_node=8 --rdzv_backend=c10d --rdzv_endpoint=HOST:29500 model_training.py
 
---batch-size is that of each process.
+--batch-size is that of each process. On GPUs, batch norms see the batch of all processes; on CPUs each sees its own.
 The run folder, runs/ARCH unless --out names another, gets the weights, metrics.json, the curves, and the probability
 of every test picture in predictions.csv.
 """

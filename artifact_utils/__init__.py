@@ -23,7 +23,7 @@ The core, in reading order:
 ``models``                backbone, head and locator: ``ArtifactClassifier``
 ``training``              ``train``, one epoch, one step, optimiser and learning-rate schedule
 ``runs``                  the folder of a run: history, states, interruption
-``distributed``           several processes that train as one, started by ``torchrun``
+``distributed``           several processes that train one model, started by ``torchrun``
 ``checkpoints``           trained models in safetensors files
 ``detector``              a trained model in use: ``Detector``
 ``explain``               heat maps: ``heat_map``

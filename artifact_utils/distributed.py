@@ -1,4 +1,4 @@
-"""Several processes that train as one: what ``torchrun`` starts. In a process of its own everything here does nothing.
+"""Several processes that train one model, started by ``torchrun``. In a single process everything here does nothing.
 
 Each process (a rank) takes its share of every batch, and DistributedDataParallel averages the gradients. Batch norms
 see the whole batch on GPUs (SyncBatchNorm); on CPUs each sees the share of its process, as is usual there, and the
