@@ -13,6 +13,7 @@ from quick_filter import in_child, quick_filter, score_and_move
 
 from artifact_utils import moves
 from artifact_utils.filtering import FilterConfig, score_folder, undo
+from artifact_utils.filtering.options import Outputs
 
 KILLS = {"rename": 20, "copy": 10, "copy without links": 10}
 PLAIN_NAMES = ["a.png", "part/b.jpg", "part/deep/c.png", "d.png", "e.png", "_0.png"]
@@ -92,3 +93,19 @@ def test_a_killed_undo_is_finished_by_the_next(config, drive):
             in_child(undo, config)
         assert files_below(config.folder) == original
         assert not config.move_flagged.exists()
+
+
+def test_a_killed_scoring_ends_with_the_same_table(config, monkeypatch):
+    monkeypatch.setattr("artifact_utils.filtering.scoring.COMMIT_ROWS", 2)
+    outputs = Outputs.of(config)
+    n = in_child(score_folder, config)
+    whole = outputs.table.read_bytes()
+    rng = random.Random(2)
+    for _ in range(20):
+        for file in config.folder.parent.glob("portraits.scores.*"):
+            file.unlink()
+        in_child(score_folder, config, kill_at=rng.randint(1, n))
+        assert not outputs.table.exists() or outputs.table.read_bytes() == whole
+        score_folder(config)
+        assert outputs.table.read_bytes() == whole
+        assert not list(config.folder.parent.glob("*.lock"))
