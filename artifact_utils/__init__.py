@@ -4,6 +4,7 @@ The core, in reading order:
 
 ========================  ===========================================================================================
 ``labels``                class numbers and names; the label in a file name
+``picture_limits``        what one picture may cost in memory and time, checked before it is decoded
 ``images``                opening a picture safely
 ``files``                 writing files so that a kill loses nothing; CSV tables
 ``databases``             SQLite files that are whole after a kill

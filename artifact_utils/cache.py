@@ -31,6 +31,7 @@ from torch import Tensor
 from artifact_utils.console import progress_bar
 from artifact_utils.files import locked, write_bytes
 from artifact_utils.images import ImageError, decode_image, load_image, read_file
+from artifact_utils.picture_limits import reserve_file
 from artifact_utils.transforms import to_square
 
 logger = logging.getLogger(__name__)
@@ -190,13 +191,14 @@ class _Store:
             digest = self.files.digest(path)
             if digest is not None and digest in self.known and self._is_whole(digest):
                 return digest, None
-            state, content = self.files.state(path), read_file(path)  # in this order: a change meanwhile is noticed
-            digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-            self.files.add(path, state, digest)
-            if digest in self.known and self._is_whole(digest):
-                return digest, None
-            square = to_square(decode_image(content, str(path), min_side=self.image_size), self.image_size)
-            return digest, square.permute(1, 2, 0).numpy().tobytes()
+            with reserve_file(path):
+                state, content = self.files.state(path), read_file(path)  # in this order: a change meanwhile is noticed
+                digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+                self.files.add(path, state, digest)
+                if digest in self.known and self._is_whole(digest):
+                    return digest, None
+                image = decode_image(content, str(path), min_side=self.image_size)
+            return digest, to_square(image, self.image_size).permute(1, 2, 0).numpy().tobytes()
         except ImageError as error:
             return error
 

@@ -8,8 +8,8 @@ Files are told apart by their first bytes, never by their suffix: a PNG named .j
 """
 
 import io
+import os
 import stat
-import struct
 from pathlib import Path
 
 import cv2
@@ -23,17 +23,31 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from artifact_utils.console import ArtifactUtilsError
+from artifact_utils.picture_limits import (
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    PNG_START,
+    canvas_bytes,
+    check_scans,
+    check_size,
+    check_structure,
+    coefficient_bytes,
+    count_scans,
+    png_chunks,
+    reserve_file,
+    reserve_pixels,
+)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".jfif", ".gif", ".tif", ".tiff", ".avif", ".heic")
 """What people call their pictures; some of them cannot be read here, and are told so."""
 
-MAX_PIXELS = 100_000_000
-MAX_FILE_BYTES = 1 << 29
-MAX_ASPECT = 100
-"""A strip of 50,000 x 1 pixels is small until a resize of its short side blows it up."""
+LARGE_PIXELS = 1 << 24
+"""From this size on pictures are converted a band of rows at a time, and come back smaller where that is allowed."""
 
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+_PNG_END = b"IEND\xaeB`\x82"
+_BYTES_PER_PIXEL = 16  # at the most, while a picture is converted: itself, with transparency, upright, and the result
+_BAND_PIXELS = 1 << 22
 _PLAIN_CHUNKS = {b"IHDR", b"IDAT", b"IEND", b"tEXt", b"tIME", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT"}
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -71,18 +85,21 @@ def load_image(
         source: a PNG, JPEG, WebP or BMP file; a PIL image; or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4),
             bool, uint8, uint16, float in [0, 1], or any numbers that already lie in 0..255.
         max_pixels: larger pictures are refused before they are decoded.
-        min_side: the caller needs no more than this many pixels on the short side; a JPEG may then come back at a
-            half, a quarter or an eighth of its size, with a short side of at least `min_side`.
+        min_side: the caller needs no more than this many pixels on the short side; a JPEG, or any picture of more than
+            `LARGE_PIXELS`, may then come back at a half, a quarter or an eighth of its size, with a short side of at
+            least `min_side`.
 
     Returns:
         A new PIL image, mode RGB, without metadata (so that nothing rotates it twice).
 
     Raises:
-        ImageError: missing, unreadable, not a regular file, not a picture, truncated, too large.
+        ImageError: missing, unreadable, not a regular file, not a picture, truncated, too large in the file or decoded,
+            or made to keep a decoder busy; see `picture_limits`.
         TypeError: `source` is none of the types above.
     """
     if isinstance(source, str | Path):
-        return decode_image(read_file(source), str(source), max_pixels=max_pixels, min_side=min_side)
+        with reserve_file(source):
+            return decode_image(read_file(source), str(source), max_pixels=max_pixels, min_side=min_side)
     if isinstance(source, np.ndarray):
         return _to_rgb(_from_array(source), "array", max_pixels)
     if isinstance(source, Image.Image):
@@ -91,32 +108,56 @@ def load_image(
 
 
 def read_file(path: str | Path) -> bytes:
-    """Read a regular file of at most 512 MiB; never opens a pipe, a device or a socket, which could block for ever.
+    """Read a regular file of at most 256 MiB; never blocks on a pipe, a device, a socket or a file of /proc.
 
     Raises:
         ImageError: it cannot be read; the reason is that of the operating system.
     """
-    path = Path(path)
     try:
-        status = path.stat()
-        if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_FILE_BYTES:
-            with path.open("rb") as file:
-                return file.read(status.st_size)  # and no further: /proc/kmsg calls itself regular and never ends
+        if reason := _no_picture_file(Path(path).stat()):  # first, for opening a device may set something off
+            raise ImageError(str(path), reason)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with io.FileIO(descriptor) as file:
+            status = os.fstat(descriptor)
+            if reason := _no_picture_file(status):  # another one has taken its name meanwhile
+                raise ImageError(str(path), reason)
+            return _read_bytes(file, status.st_size)
     except FileNotFoundError as error:
-        raise ImageError(str(path), "dangling symbolic link" if path.is_symlink() else "no such file") from error
+        reason = "dangling symbolic link" if Path(path).is_symlink() else "no such file"
+        raise ImageError(str(path), reason) from error
     except OSError as error:
         raise ImageError(str(path), error.strerror or str(error)) from error
     except ValueError as error:  # a NUL byte in the name
         raise ImageError(str(path), str(error)) from error
+
+
+def _no_picture_file(status: os.stat_result) -> str | None:
     if stat.S_ISREG(status.st_mode):
-        raise ImageError(str(path), f"is larger than {MAX_FILE_BYTES:,} bytes")
-    raise ImageError(str(path), "is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
+        return f"is larger than {MAX_FILE_BYTES:,} bytes" if status.st_size > MAX_FILE_BYTES else None
+    return "is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file"
+
+
+def _read_bytes(file: io.FileIO, size: int) -> bytes:
+    """As many bytes as the file says it has, and no further: /proc/kmsg says none, and never ends."""
+    content = file.read(size) if size else b""
+    if content is None:
+        raise OSError(None, "has nothing to read yet")
+    if len(content) == size:
+        return content
+    parts = [content]  # a network drive may give less at a time
+    while parts[-1] and (left := size - sum(map(len, parts))):
+        parts.append(file.read(left) or b"")
+    return b"".join(parts)
 
 
 def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, min_side: int | None = None) -> Image.Image:
     """Decode the bytes of a picture file; see `load_image`. `name` is what errors call it."""
-    decoded = _decode(data, name, max_pixels, min_side)
-    return Image.fromarray(decoded) if isinstance(decoded, np.ndarray) else _to_rgb(decoded, name, max_pixels)
+    image, factor, n_bytes = _open(data, name, max_pixels, min_side)
+    with reserve_pixels(n_bytes):
+        decoded = _decode(image, data, name)
+        if isinstance(decoded, np.ndarray) and factor == 1:
+            return Image.fromarray(decoded)
+        return _to_rgb(decoded, name, max_pixels, factor)
 
 
 def decode_small(data: bytes, name: str, short_side: int) -> Image.Image:
@@ -124,14 +165,16 @@ def decode_small(data: bytes, name: str, short_side: int) -> Image.Image:
 
     It gives what `shrink` makes of `decode_image(data, name, min_side=short_side)`, up to rounding, in less time.
     """
-    decoded = _decode(data, name, MAX_PIXELS, short_side)
-    if not isinstance(decoded, np.ndarray):
-        return shrink(_to_rgb(decoded, name, MAX_PIXELS), short_side)
-    height, width = decoded.shape[:2]
-    factor = min(height, width) // short_side
-    if factor > 1 and height % factor == width % factor == 0:  # as PIL does, but before it makes a copy of its own
-        decoded = cv2.resize(decoded, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-    return shrink(Image.fromarray(decoded), short_side)
+    image, large, n_bytes = _open(data, name, MAX_PIXELS, short_side)
+    with reserve_pixels(n_bytes):
+        decoded = _decode(image, data, name)
+        if not isinstance(decoded, np.ndarray) or large > 1:
+            return shrink(_to_rgb(decoded, name, MAX_PIXELS, large), short_side)
+        height, width = decoded.shape[:2]
+        factor = min(height, width) // short_side
+        if factor > 1 and height % factor == width % factor == 0:  # as PIL does, but before it makes a copy of its own
+            decoded = cv2.resize(decoded, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+        return shrink(Image.fromarray(decoded), short_side)
 
 
 def shrink(image: Image.Image, short_side: int) -> Image.Image:
@@ -143,9 +186,14 @@ def shrink(image: Image.Image, short_side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.HAMMING, reducing_gap=1.0)
 
 
-def _decode(data: bytes, name: str, max_pixels: int, min_side: int | None) -> np.ndarray | ImageFile:
-    """The pixels (H, W, 3) of a plain PNG; any other picture opened by PIL, which decodes it when it is asked to."""
+def _open(data: bytes, name: str, max_pixels: int, min_side: int | None) -> tuple[ImageFile, int, int]:
+    """A picture opened by PIL, which decodes it when it is asked to; refused if it is too large or hostile.
+
+    With it, what to divide its sides by if it is large, and the memory to reserve for decoding and converting it.
+    """
     plugin = _plugin(data, name)
+    if reason := check_structure(data):
+        raise ImageError(name, reason)
     try:
         if plugin is PngImageFile:
             if _PNG_END not in data:
@@ -154,19 +202,48 @@ def _decode(data: bytes, name: str, max_pixels: int, min_side: int | None) -> np
         # Not Image.open: its size limit is global state, and it would take other formats too.
         image = plugin(io.BytesIO(data))
         _check_size(image.size, name, max_pixels)
-        if plugin is PngImageFile and (pixels := _plain_png(data)) is not None:
-            return pixels
+        n_bytes = _bytes_beside(image, data, name)
         if min_side is not None:
             image.draft(None, (max(1, min_side), max(1, min_side)))
     except ImageError:
         raise
     except Exception as error:  # decoders raise nearly anything on hostile bytes: SyntaxError, struct.error, ...
         raise _cannot_decode(name, error) from error
+    n_pixels = image.width * image.height
+    if n_pixels <= LARGE_PIXELS:
+        return image, 1, n_bytes + _BYTES_PER_PIXEL * n_pixels
+    side = min(image.size) if min_side is None else max(1, min_side)
+    factor = max(divisor for divisor in (1, 2, 4, 8) if divisor == 1 or min(image.size) // divisor >= side)
+    # the picture and the result, 4 bytes each; a plain PNG is an array of 3 first
+    return image, factor, n_bytes + n_pixels * (4 + 4 // factor**2) + _BYTES_PER_PIXEL * _BAND_PIXELS
+
+
+def _bytes_beside(image: ImageFile, data: bytes, name: str) -> int:
+    """What the decoder holds beside the picture that comes out, asked before its size is changed."""
+    if isinstance(image, WebPImageFile):
+        return canvas_bytes(image.size)
+    if not isinstance(image, JpegImageFile) or image.fp is None:
+        return 0
+    n_scans = count_scans(data, image.fp.tell())
+    n_bytes = coefficient_bytes(image.size, [layer[1:3] for layer in image.layer], n_scans)
+    if reason := check_scans(image.size, n_scans, n_bytes):
+        raise ImageError(name, reason)
+    return n_bytes
+
+
+def _decode(image: ImageFile, data: bytes, name: str) -> np.ndarray | ImageFile:
+    """The pixels (H, W, 3) of a plain PNG; any other picture as it is, decoded."""
+    if isinstance(image, PngImageFile) and (pixels := _plain_png(data)) is not None:
+        return pixels
+    try:
+        image.load()
+    except Exception as error:  # as above
+        raise _cannot_decode(name, error) from error
     return image
 
 
 def _plugin(data: bytes, name: str) -> type[ImageFile]:
-    if data.startswith(_PNG_START):
+    if data.startswith(PNG_START):
         return PngImageFile
     if data.startswith(b"\xff\xd8\xff"):
         return JpegImageFile
@@ -184,12 +261,10 @@ def _plain_png(data: bytes) -> np.ndarray | None:
     """
     if data[24:26] != b"\x08\x02":  # bits per channel and kind of colour, where the header has to be
         return None
-    chunks, position = [], len(_PNG_START)
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        is_profile = kind == b"tEXt" and data.startswith(b"Raw profile", position + 8)  # EXIF in disguise
+    chunks = []
+    for kind, position, _ in png_chunks(data):
+        is_profile = kind == b"tEXt" and data.startswith(b"Raw profile", position)  # EXIF in disguise
         chunks.append(b"eXIf" if is_profile else kind)
-        position += 12 + length
     if chunks[0] != b"IHDR" or chunks.count(b"IHDR") > 1 or not _PLAIN_CHUNKS.issuperset(chunks):
         return None
     try:
@@ -203,34 +278,48 @@ def _cannot_decode(name: str, error: Exception) -> ImageError:
 
 
 def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise ImageError(name, f"has no pixels ({width} x {height})")
-    if width * height > max_pixels:
-        raise ImageError(name, f"{width} x {height} is over the limit of {max_pixels:,} pixels (decompression bomb?)")
-    if max(size) > MAX_ASPECT * min(size):
-        raise ImageError(name, f"{width} x {height} is longer than {MAX_ASPECT}:1")
+    if reason := check_size(size, max_pixels):
+        raise ImageError(name, reason)
 
 
-def _to_rgb(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
-    _check_size(image.size, name, max_pixels)
+def _to_rgb(image: Image.Image | np.ndarray, name: str, max_pixels: int, factor: int = 1) -> Image.Image:
+    """Convert a picture and divide its sides by a factor; band by band if it is large, without a copy of all of it."""
+    width, height = size = image.size if isinstance(image, Image.Image) else (image.shape[1], image.shape[0])
+    _check_size(size, name, max_pixels)
     try:
-        image.load()
-        transpose = _UPRIGHT.get(_orientation(image))
-        if image.mode[0] in "IF":  # convert() would clip 16-bit values at 255 instead of scaling them
-            rgb = Image.fromarray(_to_uint8(np.asarray(image), name)).convert("RGB")
-        elif image.has_transparency_data:
-            rgba = image.convert("RGBA")
-            rgb = Image.new("RGB", image.size, "white")
-            rgb.paste(rgba, mask=rgba.getchannel("A"))
+        transpose = None
+        if isinstance(image, Image.Image):
+            image.load()
+            transpose = _UPRIGHT.get(_orientation(image))
+        if width * height <= LARGE_PIXELS and factor == 1 and isinstance(image, Image.Image):
+            rgb = _band_to_rgb(image, name)
         else:
-            rgb = image.convert("RGB")
+            rgb = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+            n_rows = max(1, _BAND_PIXELS // width // factor) * factor
+            for top in range(0, height, n_rows):
+                bottom = min(top + n_rows, height)
+                if isinstance(image, np.ndarray):
+                    band = Image.fromarray(image[top:bottom])
+                else:
+                    band = _band_to_rgb(image.crop((0, top, width, bottom)), name)
+                rgb.paste(band.reduce(factor) if factor > 1 else band, (0, top // factor))
     except ImageError:
         raise
     except Exception as error:  # as above: decoding goes on in load()
         raise _cannot_decode(name, error) from error
     rgb.info = {}
     return rgb if transpose is None else rgb.transpose(transpose)
+
+
+def _band_to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode[0] in "IF":  # convert() would clip 16-bit values at 255 instead of scaling them
+        return Image.fromarray(_to_uint8(np.asarray(image), name)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        rgb = Image.new("RGB", image.size, "white")
+        rgb.paste(rgba, mask=rgba.getchannel("A"))
+        return rgb
+    return image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:

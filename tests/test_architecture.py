@@ -18,7 +18,20 @@ PACKAGE = ROOT / "artifact_utils"
 SCRIPTS = ("organize_dataset.py", "model_training.py", "filter_images.py")
 
 LAYERS = (
-    ("console", "labels", "images", "files", "databases", "locks", "moves", "config", "device", "distributed", "faces"),
+    (
+        "console",
+        "labels",
+        "picture_limits",
+        "images",
+        "files",
+        "databases",
+        "locks",
+        "moves",
+        "config",
+        "device",
+        "distributed",
+        "faces",
+    ),
     (
         "synthesis",
         "metrics",

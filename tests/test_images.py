@@ -306,10 +306,10 @@ def test_a_permission_error_is_an_image_error(
 ) -> None:
     portrait.save(tmp_path / "secret.png")
 
-    def denied(_: Path) -> bytes:
+    def denied(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", denied)  # chmod would not stop root
+    monkeypatch.setattr(images.os, "open", denied)  # chmod would not stop root
     with pytest.raises(ImageError, match=r"secret\.png': Permission denied"):
         load_image(tmp_path / "secret.png")
 

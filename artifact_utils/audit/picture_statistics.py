@@ -17,6 +17,7 @@ from PIL import Image, ImageFilter, ImageStat
 
 from artifact_utils.images import ImageError, decode_small, read_file, shrink
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
+from artifact_utils.picture_limits import check_structure, reserve_file, reserve_pixels
 
 SCAN_COLUMNS: dict[str, Any] = {
     "path": str,
@@ -97,10 +98,11 @@ def measure_picture(path: Path, root: Path, changed_ns: int = 0) -> dict[str, An
         shown = {name: printable(row[name]) for name in ("path", "split")}
         return row | shown | {"reason": "its name is not valid UTF-8: rename it"}
     try:
-        content = read_file(path)
-        row |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **_header(content)}
-        row["suffix_fits"] = path.suffix.lower() in _SUFFIXES.get(row["format"], ())
-        image = decode_small(content, str(path), _SHORT_SIDE)
+        with reserve_file(path):
+            content = read_file(path)
+            row |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **_header(content)}
+            row["suffix_fits"] = path.suffix.lower() in _SUFFIXES.get(row["format"], ())
+            image = decode_small(content, str(path), _SHORT_SIDE)
     except ImageError as error:
         return row | {"reason": error.reason}
     return row | {"readable": True, **_measure_pixels(image)}
@@ -111,11 +113,12 @@ def outline(path: Path) -> dict[str, Any]:
     ``readable``, ``sha256`` and ``thumbnail``."""
     row: dict[str, Any] = {"path": printable(path.as_posix()), "readable": False, "sha256": "", "thumbnail": b""}
     try:
-        content = read_file(path)
-        image = decode_small(content, str(path), _SHORT_SIDE)
+        with reserve_file(path):
+            content = read_file(path)
+            image = decode_small(content, str(path), _SHORT_SIDE)
+            return row | _outline(image, content)
     except ImageError:  # whoever trains on it says so
         return row
-    return row | _outline(image, content)
 
 
 def outline_pixels(image: Image.Image) -> dict[str, Any]:
@@ -157,10 +160,13 @@ def jpeg_quality(tables: dict[int, list[int]]) -> int:
 
 def _header(content: bytes) -> dict[str, Any]:
     """What the file says of itself, read without decoding a pixel; nothing where that fails."""
+    if check_structure(content):  # decode_small says why; even its header may keep a decoder busy
+        return {}
     try:
         with Image.open(io.BytesIO(content), formats=tuple(_SUFFIXES)) as image:
             has_exif = image.format != "PNG" or b"eXIf" in content  # of a PNG without, getexif() decodes all pixels
-            orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1)) if has_exif else 1
+            with reserve_pixels(4 * image.width * image.height if image.format == "PNG" and has_exif else 0):
+                orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1)) if has_exif else 1
             width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
             name = "JPEG" if image.format == "MPO" else image.format or ""  # several JPEGs in one, as phones write
             row = {"format": name, "mode": image.mode, "width": width, "height": height}

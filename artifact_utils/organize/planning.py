@@ -14,6 +14,7 @@ from artifact_utils.files import Mode, file_digest, is_part, read_csv, real_path
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, decode_image, read_file
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, LabelError, parse_label
 from artifact_utils.organize.manifest import Entry, OrganizeError, class_folders, read_manifest
+from artifact_utils.picture_limits import reserve_file
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -147,10 +148,11 @@ def _scan(
     def check(candidate: tuple[Path, str]) -> Entry | ImageError:
         item, path = candidate
         try:
-            data = read_file(item)
-            sha256 = hashlib.sha256(data).hexdigest()
-            if sha256 not in known:  # what was placed before has been decoded before
-                decode_image(data, item.name, min_side=1)
+            with reserve_file(item):
+                data = read_file(item)
+                sha256 = hashlib.sha256(data).hexdigest()
+                if sha256 not in known:  # what was placed before has been decoded before
+                    decode_image(data, item.name, min_side=1)
             return Entry(path, str(item), sha256)
         except ImageError as error:
             return ImageError(str(item), error.reason)
