@@ -40,7 +40,7 @@ def connect(path: Path, schema: str, *, wal: bool = True) -> sqlite3.Connection:
                     connection.execute(sql)
         elif found != wanted:
             raise FileError(f"{path} is not of this version of the program, or not its own")
-    except BaseException:
+    except BaseException:  # Ctrl-C, too; it is raised again
         connection.close()
         raise
     return connection
@@ -52,7 +52,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C, too; it is raised again
         if connection.in_transaction:
             connection.rollback()
         raise

@@ -290,7 +290,7 @@ def _copy_to_fresh_name(source: int, folder: int, name: bytes, expected: Content
         os.fsync(copy)
         if _content(copy) != expected or _content(source) != expected:
             raise FileError(f"{os.fsdecode(name)!r} changed while it was copied: run again")
-    except BaseException:
+    except BaseException:  # Ctrl-C, too; it is raised again
         os.unlink(name, dir_fd=folder)
         raise
     finally:

@@ -111,7 +111,7 @@ class State:
             raise FilterError(f"{error}: name another table with --scores") from error
         try:
             self._prepare()
-        except BaseException:
+        except BaseException:  # Ctrl-C, too; it is raised again
             self._connection.close()
             raise
 
