@@ -16,14 +16,15 @@ def draw_contact_sheet(folder: Path, worst: list[tuple[float, str]], threshold: 
     shown = []
     for probability, path in worst:
         with contextlib.suppress(ImageError):  # it was readable when it was scored, and may have gone since
-            shown.append((probability, path, load_image(folder / path, min_side=TILE)))
+            image = load_image(folder / path, min_side=TILE)
+            tile = ImageOps.pad(image, (TILE - 4, TILE - 4), color="white")  # at once: two dozen may be large
+            shown.append((probability, path, tile))
     rows = max(1, -(-len(shown) // TILE_COLUMNS))
     columns = min(max(len(shown), 1), TILE_COLUMNS)
     sheet = Image.new("RGB", (columns * TILE, rows * (TILE + CAPTION)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    for i, (probability, path, image) in enumerate(shown):
+    for i, (probability, path, tile) in enumerate(shown):
         x, y = i % TILE_COLUMNS * TILE, i // TILE_COLUMNS * (TILE + CAPTION)
-        tile = ImageOps.pad(image, (TILE - 4, TILE - 4), color="white")
         sheet.paste(tile, (x + 2, y + 2))
         name = path.rpartition("/")[2].encode("ascii", "replace").decode()
         colour = "#D55E00" if probability >= threshold else "#666666"

@@ -1,0 +1,164 @@
+"""Pictures made to take memory or time: each is refused with its reason, or decoded within the budget."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from artifact_utils import images, picture_limits
+from artifact_utils.images import ImageError, decode_image, decode_small, read_file
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+
+def png(width: int, height: int, depth: int, colour: int, *chunks: bytes) -> bytes:
+    header = struct.pack(">II5B", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + b"".join(chunks) + png_chunk(b"IEND", b"")
+
+
+def jpeg(side: int, *, progressive: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (side, side), 128).save(buffer, "jpeg", progressive=progressive)
+    return buffer.getvalue()
+
+
+def scan_bomb(side: int, n_scans: int) -> bytes:
+    data = jpeg(side, progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * (n_scans - data.count(b"\xff\xda")) + data[-2:]
+
+
+def bmp(width: int, height: int, compression: int) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, compression, 0, 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 2000, 0, 0, 14 + 40 + 1024) + header + bytes(1024) + b"\1\0\0\0" * 100
+
+
+def webp(width: int, height: int) -> bytes:
+    canvas = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"RIFF" + (22).to_bytes(4, "little") + b"WEBPVP8X" + (10).to_bytes(4, "little") + canvas
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (png(9999, 9999, 16, 6, png_chunk(b"IDAT", b"")), "at 8 bytes a pixel takes 799,840,008 bytes to decode"),
+        (png(9999, 9999, 16, 2, png_chunk(b"IDAT", b"")), "at 6 bytes a pixel"),
+        (png(20_000, 20_000, 8, 2, png_chunk(b"IDAT", b"")), "over the limit of 100,000,000 pixels"),
+        (png(8, 8, 8, 2, *[png_chunk(b"prVt", b"")] * 100_001), "more than 100,000 chunks"),
+        (scan_bomb(2000, 600), "600 scans of 2000 x 2000 pixels"),
+        (scan_bomb(8, 1001), "1,001 scans"),
+        (b"\xff\xd8" + b"\xff\xfe\0\2" * 2000 + jpeg(8)[2:], "more than 1,000 segments"),
+        (b"\xff\xd8" + b"\xff" * 5000 + jpeg(8)[2:], "junk between its segments"),
+        (b"\xff\xd8\xff\xfe\0\2" + b"\0" * 5000 + jpeg(8)[2:], "junk between its segments"),
+        (b"\xff\xd8" + (b"\xff\xe1\xff\xff" + b"Exif\0\0".ljust(65533)) * 300 + jpeg(8)[2:], "bytes before its pixels"),
+        (bmp(9000, 9000, 1), "too large for a run-length coded BMP"),
+        (bmp(9000, -9000, 2), "too large for a run-length coded BMP"),
+        (webp(16_384, 16_384), "over the limit of 100,000,000 pixels"),
+        (webp(6000, 6000), "at 20 bytes a pixel"),
+    ],
+    ids=range(14),
+)
+def test_bombs_are_refused_before_they_are_decoded(data: bytes, reason: str) -> None:
+    started = time.process_time()
+    for decode in (decode_image, decode_small):
+        with pytest.raises(ImageError, match=reason):
+            decode(data, "bomb", **({"min_side": 160} if decode is decode_image else {"short_side": 256}))
+    assert time.process_time() - started < 2
+
+
+def test_usual_pictures_of_many_scans_and_segments_are_read() -> None:
+    assert decode_image(jpeg(300, progressive=True), "progressive").size == (300, 300)
+    assert decode_image(scan_bomb(300, 100), "slow").size == (300, 300)
+    preview = b"\xff\xe1" + (len(jpeg(64, progressive=True)) + 8).to_bytes(2, "big") + b"Exif\0\0" + jpeg(64)
+    assert picture_limits.check_structure(b"\xff\xd8" + preview + jpeg(300)[2:]) is None
+    comments = b"\xff\xfe\0\2" * 300
+    assert decode_image(b"\xff\xd8" + comments + jpeg(8)[2:], "comments").size == (8, 8)
+
+
+def test_scans_are_counted_in_the_picture_alone() -> None:
+    data = jpeg(64) + jpeg(64, progressive=True)  # as phones append a preview
+    assert picture_limits.count_scans(data, data.index(b"\xff\xda") + 2) == 1
+    assert picture_limits.coefficient_bytes((10, 10), [(2, 2), (1, 1), (1, 1)], 10) == 2 * 100 * 6 // 4
+    assert picture_limits.coefficient_bytes((10, 10), [(2, 2), (1, 1), (1, 1)], 1) == 0
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "CMYK"])
+@pytest.mark.parametrize(("size", "factor"), [((301, 203), 4), ((64, 400), 2)])
+def test_large_pictures_in_bands_have_the_pixels_of_the_whole(
+    mode: str, size: tuple[int, int], factor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (*size[::-1], 4), dtype=np.uint8)).convert(mode)
+    buffer = io.BytesIO()
+    picture.save(buffer, "jpeg" if mode == "CMYK" else "png")
+    whole = decode_image(buffer.getvalue(), "whole")
+    monkeypatch.setattr(images, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr(images, "_BAND_PIXELS", 4000)
+    assert np.array_equal(decode_image(buffer.getvalue(), "bands"), whole)
+    if mode != "CMYK":  # libjpeg makes it smaller itself
+        assert np.array_equal(decode_image(buffer.getvalue(), "bands", min_side=30), whole.reduce(factor))
+
+
+def test_a_budget_is_never_exceeded_and_serves_in_turn() -> None:
+    budget, most, lock = picture_limits._Budget(100), [0], threading.Lock()
+
+    def work(n_bytes: int) -> None:
+        with budget.reserve(n_bytes), lock:
+            most[0] = max(most[0], budget.used)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [1, 30, 70, 100, 1000, 5] * 50))
+    assert (budget.used, len(budget.line)) == (0, 0)
+    assert most[0] <= 100
+
+
+def test_a_child_process_finds_the_budget_unused() -> None:
+    with picture_limits.reserve_pixels(picture_limits.PIXEL_BUDGET):
+        child = os.fork()
+        if child == 0:
+            os._exit(picture_limits._pixels.used != 0)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_pipe_that_took_the_name_of_a_file_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    regular = Path(__file__).stat()
+    os.mkfifo(tmp_path / "pipe.png")
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: regular)
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_file(tmp_path / "pipe.png")
+
+
+MEASURE = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from artifact_utils import images, picture_limits
+images.LARGE_PIXELS, images._BAND_PIXELS = 1 << 20, 1 << 16
+picture_limits._pixels.n_bytes = 100 << 20
+data = open(sys.argv[1], "rb").read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with ThreadPoolExecutor(4) as pool:
+    sizes = list(pool.map(lambda _: images.decode_image(data, "large", min_side=160).size, range(6)))
+print(sizes[0], (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_large_pictures_are_decoded_one_after_the_other(tmp_path: Path) -> None:
+    rows = zlib.compress(bytes((1 + 4 * 4000) * 4000), 1)  # 64 MB decoded, and twice as much converted at once
+    (tmp_path / "large.png").write_bytes(png(4000, 4000, 8, 6, png_chunk(b"IDAT", rows)))
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "large.png")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    size, megabytes = result.stdout.strip().rsplit(" ", 1)
+    assert size == "(500, 500)"
+    assert int(megabytes) < 110, f"{megabytes} MB for pictures of 64 MB"
