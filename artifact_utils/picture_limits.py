@@ -6,12 +6,14 @@ threads of the process share, one for the bytes of files (`reserve_file`) and on
 (`reserve_pixels`): small pictures never wait, large ones are worked on one after the other.
 """
 
+import ctypes
 import os
 import struct
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 MAX_PIXELS = 100_000_000
@@ -24,6 +26,8 @@ MAX_DECODED_BYTES = 1 << 29
 FILE_BUDGET = MAX_FILE_BYTES
 PIXEL_BUDGET = 640 * 1024**2
 """With `FILE_BUDGET` 900 MB, so that whatever a folder holds takes less than 1 GB beside the model."""
+TRIM_BYTES = 1 << 27
+"""From this size on, freed memory goes back to the system before a picture is decoded."""
 
 MAX_SCANS = 1000
 MAX_SCANNED_PIXELS = 2_000_000_000
@@ -210,6 +214,7 @@ class _Budget:
                 self.changed.notify_all()
 
 
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
 _files, _pixels = _Budget(FILE_BUDGET), _Budget(PIXEL_BUDGET)
 if hasattr(os, "register_at_fork"):  # threads that hold something do not exist in the child
     os.register_at_fork(after_in_child=_files.reset)
@@ -227,6 +232,10 @@ def reserve_file(path: str | Path) -> Iterator[None]:
         yield
 
 
-def reserve_pixels(n_bytes: int) -> AbstractContextManager[None]:
+@contextmanager
+def reserve_pixels(n_bytes: int) -> Iterator[None]:
     """Hold room for a picture while it is decoded; waits until others have left enough."""
-    return _pixels.reserve(n_bytes)
+    with _pixels.reserve(n_bytes):
+        if n_bytes >= TRIM_BYTES and _malloc_trim is not None:
+            _malloc_trim(0)  # glibc keeps what earlier pictures took, in each thread and in pieces that do not fit
+        yield
