@@ -274,6 +274,9 @@ def _check(config: ResolvedConfig) -> None:
     if len(config.also_at) >= MAX_LOOKS or not all(32 <= side <= 1024 for side in config.also_at):
         sides = " ".join(map(str, config.also_at))
         raise ConfigError(f"--also-at {sides}: choose at most {MAX_LOOKS - 1} sides of 32 to 1024 pixels")
+    for run in config.teachers:
+        if not (run / "best.safetensors" if run.is_dir() else run).is_file():
+            raise ConfigError(f"--teachers {run}: no checkpoint there: name run folders or .safetensors files")
     if not config.pooled and not config.locates:
         raise ConfigError(
             "--pooled False needs --mask-weight and --synthetic-fraction above 0, or the model has no output"

@@ -188,7 +188,13 @@ def _as_field(name: str, value: Any) -> Any:
 
 
 def start_run(run: Path, config: ResolvedConfig) -> None:
-    """Make the folder and write ``config.json`` into it: from now on the run can be continued."""
+    """Make the folder and write ``config.json`` into it: from now on the run can be continued.
+
+    Raises:
+        RunError: another process has started the run since ``open_run``.
+    """
+    if (run / "config.json").exists() and not config.resume:
+        raise RunError(f"{run} was started by another process meanwhile: choose another --out")
     run.mkdir(parents=True, exist_ok=True)
     write_json(run / "config.json", asdict(config))
 
@@ -226,6 +232,8 @@ def restore(run: Path, learner: Stateful, device: torch.device) -> Progress:
             continue
         try:
             progress = _restore(run / name, learner, device)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
         except Exception as error:  # a damaged pickle can raise nearly anything
             failures.append(f"{run / name} cannot be read ({str(error).partition(chr(10))[0]})")
             continue

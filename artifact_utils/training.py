@@ -28,7 +28,7 @@ from artifact_utils.detector import Detector
 from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results
-from artifact_utils.loaders import build_loaders
+from artifact_utils.loaders import Loaders, build_loaders
 from artifact_utils.locks import output_lock
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.metrics import choose_threshold, evaluate, scale_logits
@@ -88,16 +88,30 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     loaders = distributed.rank_0_first(lambda: build_loaders(config))
     learner = Learner(config, device, n_batches=len(loaders.train), restored=has_state(run))
     progress = restore(run, learner, device)
-    if is_writer:
-        start_run(run, config)
-        if config.test:
-            report_leaks(run, config.data, loaders)
+    with output_lock(run) if is_writer else nullcontext():
+        if is_writer:
+            start_run(run, config)
+            if config.test:
+                report_leaks(run, config.data, loaders)
+        train_epochs(config, run, loaders, learner, progress, on_epoch_end)
+        if is_writer and not (run / "best.safetensors").exists():  # no epoch at all was asked for
+            save_checkpoint(run / "best.safetensors", learner.kept, learner.info(0.5))
+        distributed.on_rank_0(lambda: None)  # nobody reads it before it is there
+        write_run_results(run, config, loaders, device, progress)
+    return run
 
-    with (
-        output_lock(run, run / ".lock") if is_writer else nullcontext(),
-        StopRequest(run) as stop,
-        EventLog(run, progress, enabled=is_writer) as events,
-    ):
+
+def train_epochs(
+    config: ResolvedConfig,
+    run: Path,
+    loaders: Loaders,
+    learner: "Learner",
+    progress: Progress,
+    on_epoch_end: Callable[[dict[str, float]], None] | None,
+) -> None:
+    """Train until the last epoch, or until patience ends; each epoch is validated, written down and saved."""
+    is_writer = distributed.rank() == 0
+    with StopRequest(run) as stop, EventLog(run, progress, enabled=is_writer) as events:
         while progress.epoch < config.epochs and progress.epoch - progress.best_epoch <= config.patience:
             started = time.perf_counter()
             train_loss = train_one_epoch(loaders.train, learner, progress, stop)
@@ -114,12 +128,6 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
                 if on_epoch_end is not None:
                     on_epoch_end(progress.history[-1])
             stop.check(f"after epoch {progress.epoch} of {config.epochs}, everything is saved")
-
-    if is_writer and not (run / "best.safetensors").exists():  # no epoch at all was asked for
-        save_checkpoint(run / "best.safetensors", learner.kept, learner.info(0.5))
-    distributed.on_rank_0(lambda: None)  # nobody reads it before it is there
-    write_run_results(run, config, loaders, device, progress)
-    return run
 
 
 def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Progress, stop: StopRequest) -> float:
@@ -273,16 +281,20 @@ class Teacher:
 def build_optimizer(model: ArtifactClassifier, config: ResolvedConfig) -> torch.optim.Optimizer:
     """An optimiser over what is not frozen: adamw; adam, with the weight decay in the gradient; or sgd with momentum.
 
-    Norms and biases (parameters of one dimension) do not decay. With layer decay the learning rate of a layer of the
-    backbone is that share of the next one's; the head's and the locator's is ``config.lr``.
+    Norms and biases (parameters of one dimension) do not decay, nor do the tokens and position embeddings that timm
+    exempts. With layer decay the learning rate of a layer of
+    the backbone is that share of the next one's; the head's and the locator's is ``config.lr``.
     """
     layers = model.backbone.layer_groups()
     depth = {id(p): len(layers) - i for i, layer in enumerate(layers) for p in layer}
+    network = model.backbone.network
+    exempt = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()
+    kept = {id(parameter) for name, parameter in network.named_parameters() if name in exempt}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
             lr = config.lr * config.layer_decay ** depth.get(id(parameter), 0)
-            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            decay = config.weight_decay if parameter.ndim > 1 and id(parameter) not in kept else 0.0
             groups.setdefault((lr, decay), []).append(parameter)
     grouped = [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
     options: dict[str, Any] = {"lr": config.lr, "fused": next(model.parameters()).device.type in ("cpu", "cuda")}
