@@ -88,6 +88,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
     loaders = distributed.rank_0_first(lambda: build_loaders(config))
     learner = Learner(config, device, n_batches=len(loaders.train), restored=has_state(run))
     progress = restore(run, learner, device)
+    run.parent.mkdir(parents=True, exist_ok=True)
     with output_lock(run) if is_writer else nullcontext():
         if is_writer:
             start_run(run, config)

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[2]
 def filter_images(*arguments, cwd):
     command = [sys.executable, str(ROOT / "filter_images.py"), *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
+        command,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
