@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageStat
 
+from artifact_utils.files import is_utf8
 from artifact_utils.images import ImageError, decode_small, read_file, shrink
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
 from artifact_utils.picture_limits import check_structure, reserve_file, reserve_pixels
@@ -92,9 +93,7 @@ def measure_picture(path: Path, root: Path, changed_ns: int = 0) -> dict[str, An
         "thumbnail": b"",
     }
     row |= dict.fromkeys(("reason", "format", "mode", "sha256"), "")
-    try:
-        str(relative).encode()
-    except UnicodeEncodeError:  # no table could hold it
+    if not is_utf8(str(relative)):  # no table could hold it
         shown = {name: printable(row[name]) for name in ("path", "split")}
         return row | shown | {"reason": "its name is not valid UTF-8: rename it"}
     try:
