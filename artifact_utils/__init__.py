@@ -4,12 +4,7 @@ The core, in reading order:
 
 ========================  ===========================================================================================
 ``labels``                class numbers and names; the label in a file name
-``picture_limits``        what one picture may cost in memory and time, checked before it is decoded
 ``images``                opening a picture safely
-``files``                 writing files so that a kill loses nothing; CSV tables
-``databases``             SQLite files that are whole after a kill
-``locks``                 one process at a time writes an output
-``moves``                 moving files, never over another one, never through a link
 ``console``               command lines: errors in one line, messages, progress bars
 ``faces``                 where the face is, by the YuNet detector
 ``config``                ``TrainConfig`` in groups, the presets, ``resolve``
@@ -33,6 +28,7 @@ The core, in reading order:
 Subpackages, each with one public function or few:
 
 ========================  ===========================================================================================
+``files``                 whole files or none, moves, locks, databases, and the limits of what one picture may cost
 ``organize``              ``organize``: flat folders into class folders
 ``backbones``             ``Backbone``: any timm network, run in one way, and where its weights come from
 ``synthesis``             ``inject`` and ``harmless_edit``: artifacts made on clean portraits

@@ -14,7 +14,7 @@ from torch import Tensor
 from artifact_utils.backbones import ArchError, check_arch, normalisation
 from artifact_utils.backbones.parameter_names import rename
 from artifact_utils.console import ArtifactUtilsError
-from artifact_utils.files import write_bytes
+from artifact_utils.files.writing import write_bytes
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.models import ArtifactClassifier
 

@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from artifact_utils.console import ArtifactUtilsError
-from artifact_utils.picture_limits import (
+from artifact_utils.files.picture_limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
     PNG_START,

@@ -28,8 +28,8 @@ from artifact_utils.detector import Detector
 from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results
+from artifact_utils.files.locks import output_lock
 from artifact_utils.loaders import Loaders, build_loaders
-from artifact_utils.locks import output_lock
 from artifact_utils.losses import FocalLoss, known_masks, mask_loss
 from artifact_utils.metrics import choose_threshold, evaluate, scale_logits
 from artifact_utils.models import ArtifactClassifier, Locating, build_model

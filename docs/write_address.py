@@ -57,7 +57,7 @@ def write_address(root: Path, address: str) -> list[Path]:
     Raises:
         AddressError: a notebook has no bootstrap cell, or the README no title; nothing has been written then.
     """
-    from artifact_utils.files import write_bytes
+    from artifact_utils.files.writing import write_bytes
 
     new = {
         path: notebook_with_address(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix(), address)

@@ -39,7 +39,7 @@ def quick_filter(folder: Path) -> Iterator[FilterConfig]:
     with ExitStack() as stack:
         stack.enter_context(patch("artifact_utils.filtering.scoring.Detector", QuickDetector))
         stack.enter_context(patch("artifact_utils.filtering.moving.BATCH", 3))
-        stack.enter_context(patch("artifact_utils.databases.SYNCHRONOUS", "OFF"))  # a kill is no power cut
+        stack.enter_context(patch("artifact_utils.files.databases.SYNCHRONOUS", "OFF"))  # a kill is no power cut
         stack.enter_context(patch("os.fsync"))
         yield FilterConfig(folder / "portraits", folder / "model.safetensors", move_flagged=folder / "bad")
 

@@ -21,12 +21,8 @@ LAYERS = (
     (
         "console",
         "labels",
-        "picture_limits",
-        "images",
         "files",
-        "databases",
-        "locks",
-        "moves",
+        "images",
         "config",
         "device",
         "distributed",

@@ -11,7 +11,7 @@ from helpers import draw_portrait
 
 from artifact_utils import cache
 from artifact_utils.cache import decode, decode_squares, decode_stream
-from artifact_utils.files import locked
+from artifact_utils.files.writing import locked
 from artifact_utils.images import ImageError
 
 SIZE = 16

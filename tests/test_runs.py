@@ -116,7 +116,7 @@ from torch.utils.tensorboard import SummaryWriter  # once, not in every child
 
 from artifact_utils import training
 from artifact_utils.config import TrainConfig
-from artifact_utils.files import is_part
+from artifact_utils.files.writing import is_part
 
 torch.set_num_threads(1)  # a forked process has no other threads to wait for
 CONFIG = TrainConfig(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import tyro
 
-from artifact_utils.files import write_bytes
-from artifact_utils.locks import output_lock
+from artifact_utils.files.locks import output_lock
+from artifact_utils.files.writing import write_bytes
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageStat
 
-from artifact_utils.files import is_utf8
+from artifact_utils.files.picture_limits import check_structure, reserve_file, reserve_pixels
+from artifact_utils.files.writing import is_utf8
 from artifact_utils.images import ImageError, decode_small, read_file, shrink
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
-from artifact_utils.picture_limits import check_structure, reserve_file, reserve_pixels
 
 SCAN_COLUMNS: dict[str, Any] = {
     "path": str,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from artifact_utils.audit.picture_statistics import SCAN_COLUMNS, measure_picture, outline, printable
 from artifact_utils.console import ArtifactUtilsError, progress_bar
-from artifact_utils.files import write_bytes
+from artifact_utils.files.writing import write_bytes
 from artifact_utils.images import PICTURE_SUFFIXES
 
 PART_ROWS = 1000  # measured between two saves: what a kill can cost

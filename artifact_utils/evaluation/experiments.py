@@ -16,7 +16,7 @@ import pandas as pd
 
 from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.evaluation.experiment_tables import ExperimentError, summarise
-from artifact_utils.files import write_json
+from artifact_utils.files.writing import write_json
 from artifact_utils.runs import OF_THE_MACHINE, STATES
 from artifact_utils.training import train
 

@@ -44,7 +44,7 @@ def write_between_marks(file: Path, table: str) -> None:
         ExperimentError: the file has no such lines.
     """
     from artifact_utils.evaluation.experiment_tables import ExperimentError
-    from artifact_utils.files import write_bytes
+    from artifact_utils.files.writing import write_bytes
 
     before, begin, rest = file.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)

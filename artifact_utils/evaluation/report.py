@@ -16,7 +16,7 @@ from artifact_utils.evaluation.grounding import read_mask
 from artifact_utils.evaluation.measuring import measure
 from artifact_utils.evaluation.robustness import measure_robustness
 from artifact_utils.explain import heat_map
-from artifact_utils.files import read_csv, write_bytes, write_csv, write_json
+from artifact_utils.files.writing import read_csv, write_bytes, write_csv, write_json
 from artifact_utils.images import load_image
 from artifact_utils.labels import ARTIFACT, CLEAN, Portrait
 from artifact_utils.metrics.calibration import uncalibrated

@@ -17,7 +17,7 @@ from artifact_utils.config import TrainConfig
 from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS, Measured, calibrated, measure, predict
-from artifact_utils.files import write_json
+from artifact_utils.files.writing import write_json
 from artifact_utils.loaders import Loaders, duplicates_across
 from artifact_utils.metrics.scores import format_table
 from artifact_utils.plots.audit_figures import plot_duplicates

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 
-from artifact_utils.files import write_bytes
+from artifact_utils.files.writing import write_bytes
 from artifact_utils.filtering.options import Outputs
 from artifact_utils.filtering.state import State
 

@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from artifact_utils.files import read_csv, real_path
+from artifact_utils.files.moves import Content, OpenFolder
+from artifact_utils.files.writing import read_csv, real_path
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.state import MOVED, MOVING, Score, State
-from artifact_utils.moves import Content, OpenFolder
 
 OLD_SCORES, OLD_MOVED = "scores.csv", "moved.csv"
 MOVED_COLUMNS = ("source", "destination")

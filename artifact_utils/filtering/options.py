@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from artifact_utils.files import FileError, real_path
+from artifact_utils.files.writing import FileError, real_path
 
 
 class FilterError(FileError):

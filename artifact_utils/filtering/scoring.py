@@ -13,7 +13,7 @@ from pathlib import Path
 from artifact_utils.console import os_error_text, progress_bar
 from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
 from artifact_utils.device import keep_freed_memory
-from artifact_utils.files import real_path, write_bytes
+from artifact_utils.files.writing import real_path, write_bytes
 from artifact_utils.filtering.contact_sheet import N_WORST, draw_contact_sheet
 from artifact_utils.filtering.export import write_scores
 from artifact_utils.filtering.moving import settle_moves

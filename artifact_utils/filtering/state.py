@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from artifact_utils.databases import connect, transaction
-from artifact_utils.files import FileError, real_path
+from artifact_utils.files.databases import connect, transaction
+from artifact_utils.files.locks import output_lock
+from artifact_utils.files.moves import Content, new_part_name
+from artifact_utils.files.writing import FileError, real_path
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
-from artifact_utils.locks import output_lock
-from artifact_utils.moves import Content, new_part_name
 
 SCHEMA = """
 CREATE TABLE about (folder BLOB NOT NULL, threshold REAL);

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from artifact_utils.databases import connect, transaction
-from artifact_utils.files import FileError, read_csv, write_csv
+from artifact_utils.files.databases import connect, transaction
+from artifact_utils.files.writing import FileError, read_csv, write_csv
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
 
 SPLITS = ("train", "test", "val")

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from artifact_utils.console import progress_bar
-from artifact_utils.files import (
+from artifact_utils.files.locks import output_lock
+from artifact_utils.files.writing import (
     file_digest,
     part_of,
     place,
@@ -16,7 +17,6 @@ from artifact_utils.files import (
     sync_folders,
     write_csv,
 )
-from artifact_utils.locks import output_lock
 from artifact_utils.organize.manifest import (
     MANIFEST,
     REJECTED,

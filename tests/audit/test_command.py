@@ -6,8 +6,8 @@ from PIL import Image
 
 from artifact_utils.audit import AuditError
 from artifact_utils.audit.command import AuditConfig, run_audit
-from artifact_utils.files import FileError
-from artifact_utils.locks import output_lock
+from artifact_utils.files.locks import output_lock
+from artifact_utils.files.writing import FileError
 
 
 def test_the_command_writes_one_page_that_holds_everything(own_copy, tmp_path, capsys):

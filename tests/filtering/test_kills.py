@@ -11,7 +11,7 @@ import pytest
 from helpers import files_below
 from quick_filter import in_child, quick_filter, score_and_move
 
-from artifact_utils import moves
+from artifact_utils.files import moves
 from artifact_utils.filtering import FilterConfig, score_folder, undo
 from artifact_utils.filtering.options import Outputs
 

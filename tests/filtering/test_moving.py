@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from helpers import draw_portrait, files_below, middle_threshold, scores_by_path
 
+from artifact_utils.files.moves import move
 from artifact_utils.filtering import FilterError, move_flagged, score_folder, undo
-from artifact_utils.moves import move
 
 
 def test_moving_the_flagged_and_putting_them_back(config, tmp_path):

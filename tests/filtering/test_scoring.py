@@ -8,10 +8,10 @@ from PIL import Image
 
 from artifact_utils.checkpoints import CheckpointError
 from artifact_utils.detector import Detector, package
-from artifact_utils.files import FileError
+from artifact_utils.files.locks import output_lock
+from artifact_utils.files.writing import FileError
 from artifact_utils.filtering import FilterError, move_flagged, score_folder
 from artifact_utils.filtering.options import Outputs
-from artifact_utils.locks import output_lock
 
 
 def test_every_picture_gets_a_row_and_the_worst_a_sheet(config):

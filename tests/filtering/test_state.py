@@ -27,7 +27,7 @@ def read(config):
 
 @pytest.mark.parametrize(("network", "mode"), [(False, "wal"), (True, "delete")])
 def test_scores_are_kept_under_any_name_on_any_drive(config, monkeypatch, network, mode):
-    monkeypatch.setattr("artifact_utils.databases.is_network_drive", lambda path: network)
+    monkeypatch.setattr("artifact_utils.files.databases.is_network_drive", lambda path: network)
     fill(config)
     connection = sqlite3.connect(Outputs.of(config).state)
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == mode

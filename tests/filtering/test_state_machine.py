@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from quick_filter import in_child, quick_filter, score_and_move
 
-from artifact_utils.files import FileError
+from artifact_utils.files.writing import FileError
 from artifact_utils.filtering import move_flagged, score_folder, undo
 from artifact_utils.filtering.options import Outputs
 

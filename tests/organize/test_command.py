@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import draw_noise, files_below, read_rows
 
-from artifact_utils.files import FileError
+from artifact_utils.files.writing import FileError
 from artifact_utils.organize import OrganizeConfig, OrganizeError, undo
 from artifact_utils.organize.command import run
 

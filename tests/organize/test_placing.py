@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers import draw_noise, files_below, reasons_in
 
-from artifact_utils.files import FileError
+from artifact_utils.files.writing import FileError
 from artifact_utils.organize import OrganizeConfig, apply, plan, read_manifest, undo
 from artifact_utils.organize.command import run
 

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from artifact_utils import moves
-from artifact_utils.files import FileError
-from artifact_utils.moves import Content, OpenFolder, move, new_part_name, settle
+from artifact_utils.files import moves
+from artifact_utils.files.moves import Content, OpenFolder, move, new_part_name, settle
+from artifact_utils.files.writing import FileError
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifact_utils import images, picture_limits
+from artifact_utils import images
+from artifact_utils.files import picture_limits
 from artifact_utils.images import ImageError, decode_image, decode_small, read_file
 
 
@@ -143,7 +144,8 @@ def test_a_pipe_that_took_the_name_of_a_file_does_not_block(tmp_path: Path, monk
 MEASURE = """
 import resource, sys
 from concurrent.futures import ThreadPoolExecutor
-from artifact_utils import images, picture_limits
+from artifact_utils import images
+from artifact_utils.files import picture_limits
 images.LARGE_PIXELS, images._BAND_PIXELS = 1 << 20, 1 << 16
 picture_limits._pixels.n_bytes = 100 << 20
 data = open(sys.argv[1], "rb").read()

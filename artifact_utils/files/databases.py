@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from artifact_utils.files import FileError, real_path
+from artifact_utils.files.writing import FileError, real_path
 
 NETWORK_DRIVES = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse", "gluster", "lustre", "virtiofs", "drvfs", "vboxsf")
 """Beginnings of file system types on which the shared memory of WAL cannot be relied on."""

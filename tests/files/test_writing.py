@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from artifact_utils.files import FileError, file_digest, part_of, read_csv, write_bytes, write_csv
+from artifact_utils.files.writing import FileError, file_digest, part_of, read_csv, write_bytes, write_csv
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -13,7 +13,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     def disk_full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("artifact_utils.files.os.fsync", disk_full)
+    monkeypatch.setattr("artifact_utils.files.writing.os.fsync", disk_full)
     with pytest.raises(OSError, match="No space left"):
         write_bytes(target, b"new")
     assert target.read_bytes() == b"old"

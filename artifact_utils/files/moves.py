@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from artifact_utils.files import FileError
+from artifact_utils.files.writing import FileError
 
 RENAME_NOREPLACE = 1
 NOT_HERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}

@@ -2,8 +2,8 @@ import sqlite3
 
 import pytest
 
-from artifact_utils.databases import connect, is_network_drive, transaction
-from artifact_utils.files import FileError
+from artifact_utils.files.databases import connect, is_network_drive, transaction
+from artifact_utils.files.writing import FileError
 
 SCHEMA = "CREATE TABLE names (name BLOB NOT NULL);"
 
@@ -28,7 +28,7 @@ def test_other_tables_are_refused(tmp_path):
 
 
 def test_where_the_log_cannot_be_shared_there_is_a_rollback_journal(tmp_path, monkeypatch):
-    monkeypatch.setattr("artifact_utils.databases.is_network_drive", lambda path: True)
+    monkeypatch.setattr("artifact_utils.files.databases.is_network_drive", lambda path: True)
     connection: sqlite3.Connection = connect(tmp_path / "a.sqlite", SCHEMA)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     connection.close()
@@ -36,6 +36,6 @@ def test_where_the_log_cannot_be_shared_there_is_a_rollback_journal(tmp_path, mo
 
 def test_the_type_of_a_mount_tells_network_drives(tmp_path, monkeypatch):
     text = f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:5 / {tmp_path}/drive rw shared:1 - fuse.drive x rw\n"
-    monkeypatch.setattr("artifact_utils.databases.Path.read_text", lambda *_, **__: text)
+    monkeypatch.setattr("artifact_utils.files.databases.Path.read_text", lambda *_, **__: text)
     assert is_network_drive(tmp_path / "drive" / "scores.sqlite")
     assert not is_network_drive(tmp_path / "scores.sqlite")

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from artifact_utils.files import FileError
-from artifact_utils.locks import output_lock
+from artifact_utils.files.locks import output_lock
+from artifact_utils.files.writing import FileError
 
 
 @pytest.fixture(params=["kernel", "file"])

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from artifact_utils.files import FileError
+from artifact_utils.files.writing import FileError
 
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What ``flock`` says on a drive that has no locks."""
