@@ -28,6 +28,9 @@ from artifact_utils.synthesis import FAMILIES, KINDS
 
 logger = logging.getLogger(__name__)
 
+MIN_TRAINING = 2
+"""Pictures of the smallest training set, for each process: batch norm cannot learn from one."""
+
 
 @dataclass(frozen=True)
 class Loaders:
@@ -77,24 +80,21 @@ def read_sides(config: ResolvedConfig) -> dict[str, list[Portrait]]:
         DataError: a missing folder, an empty class, or groups that cannot be split.
     """
     options = {"need_artifacts": _needs_labels(config), "skip_broken": config.skip_broken}
-    portraits = list_portraits(config.data, "train", **options)
-    if (config.data / "val").is_dir():
-        sides = {"train": portraits, "validation": list_portraits(config.data, "val", **options)}
-    else:
-        split = split_by_group(portraits, validation_fraction=config.validation_fraction, seed=config.split_seed)
-        sides = dict(zip(("train", "validation"), split, strict=True))
+    folders = {"train": "train", "validation": "val"} | ({"test": "test"} if config.test else {})
+    sides = {
+        name: list_portraits(config.data, folder, **options)
+        for name, folder in folders.items()
+        if name == "train" or (config.data / folder).is_dir()
+    }
+    if "validation" not in sides:
+        split = split_by_group(sides["train"], validation_fraction=config.validation_fraction, seed=config.split_seed)
+        sides["train"], sides["validation"] = split
     if config.label_fraction < 1.0:
         sides["train"] = _some_of(sides["train"], config.label_fraction, np.random.default_rng(config.seed))
     if len(sides["train"]) < MIN_TRAINING:
         n = len(sides["train"])
         raise DataError(f"{config.data}: {n} training pictures are too few, {MIN_TRAINING} make the smallest batch")
-    if config.test and (config.data / "test").is_dir():
-        sides["test"] = list_portraits(config.data, "test", **options)
     return sides
-
-
-MIN_TRAINING = 2
-"""Pictures of the smallest training set, for each process: batch norm cannot learn from one."""
 
 
 def _needs_labels(config: ResolvedConfig) -> bool:
