@@ -78,10 +78,10 @@ class ModelOptions:
 
     arch: str = "auto"
     """Backbone: vgg19 (the final model), efficientnet_lite0, _lite1, _lite2, mobilenet_v2, resnet18, resnet50,
-    efficientnet_b0, convnext_tiny, vit_b_16, or the name of any timm model. auto: vgg19 where there is a GPU and its
-    weights can be had, efficientnet_lite0 otherwise."""
+    efficientnet_b0, convnext_tiny, vit_b_16, clip_vit_b16 (frozen by default), or the name of any timm model. auto:
+    vgg19 where there is a GPU and its weights can be had, efficientnet_lite0 otherwise."""
     weights: Weights = "imagenet"
-    """Where the backbone starts: imagenet (or whatever else a timm name stands for), or none for a random start."""
+    """Where the backbone starts: imagenet (or whatever else a name stands for), or none for a random start."""
     frozen: float | None = None
     """Share of the backbone, from the input on, that keeps its first weights: 0 trains all of it, 1 the head alone."""
     image_size: int | None = None
@@ -198,6 +198,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "efficientnet_b0": _LARGE | {"lr": 5e-4},
     "convnext_tiny": _LARGE,
     "vit_b_16": _LARGE | {"lr": 5e-5},
+    "clip_vit_b16": _LARGE | {"frozen": 1.0, "epochs": 12, "lr": 1e-3},
 }
 """The recipe of each architecture: what a field of ``TrainConfig`` left at None becomes. Any other timm model gets that
 of ``convnext_tiny``."""

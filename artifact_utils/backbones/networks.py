@@ -1,6 +1,7 @@
 """The backbones of a classifier: any timm network without its classifier, all run in one way.
 
-Ten presets have short names and torchvision's ImageNet weights (``NETWORKS``); every other name is timm's own.
+Presets have short names and weights of torchvision, of a pip package or of this one (``NETWORKS``); every other name is
+timm's own.
 """
 
 import difflib
@@ -30,11 +31,14 @@ class ArchError(ArtifactUtilsError):
 
 @dataclass(frozen=True)
 class Preset:
-    """A network with a short name, started from torchvision's ImageNet weights or from those of a pip package."""
+    """A network with a short name, started from torchvision's ImageNet weights or from those of a package."""
 
     timm_name: str
     weights: str | None
-    """Name of torchvision's weights, as ``torchvision.models.get_weight`` takes it; None: they are in a pip package."""
+    """Name of torchvision's weights, as ``torchvision.models.get_weight`` takes it, or of a file in ``pretrained/``;
+    None: they are in a pip package."""
+    sha256: str = ""
+    """Of the file in ``pretrained/``."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of timm's network, where torchvision's differs."""
     indices: tuple[int, ...] | None = None
@@ -55,9 +59,19 @@ NETWORKS: dict[str, Preset] = {
     "mobilenet_v2": Preset("mobilenetv2_100", "MobileNet_V2_Weights.IMAGENET1K_V1"),
     "resnet18": Preset("resnet18", "ResNet18_Weights.IMAGENET1K_V1"),
     "resnet50": Preset("resnet50", "ResNet50_Weights.IMAGENET1K_V2"),
-    "efficientnet_b0": Preset("efficientnet_b0", "EfficientNet_B0_Weights.IMAGENET1K_V1", {"drop_path_rate": 0.2}),
-    "convnext_tiny": Preset("convnext_tiny", "ConvNeXt_Tiny_Weights.IMAGENET1K_V1", {"drop_path_rate": 0.1}),
+    "efficientnet_b0": Preset(
+        "efficientnet_b0", "EfficientNet_B0_Weights.IMAGENET1K_V1", options={"drop_path_rate": 0.2}
+    ),
+    "convnext_tiny": Preset("convnext_tiny", "ConvNeXt_Tiny_Weights.IMAGENET1K_V1", options={"drop_path_rate": 0.1}),
     "vit_b_16": Preset("vit_base_patch16_224", "ViT_B_16_Weights.IMAGENET1K_V1"),
+    "clip_vit_b16": Preset(  # the first eight blocks: what comes behind them sees people and scenes rather than faults
+        "vit_base_patch16_clip_quickgelu_224",
+        "clip_vit_b16.safetensors",
+        "71aa720d83e999dea954fef1a68ea9f57e1f79a4add53a625af170c316d40343",
+        {"depth": 8, "final_norm": False},
+        mean=(0.48145466, 0.4578275, 0.40821073),
+        std=(0.26862954, 0.26130258, 0.27577711),
+    ),
 }
 """By their short names. ``name.tag``, such as ``resnet18.a1_in1k``, is timm's own even where the name is a preset's."""
 

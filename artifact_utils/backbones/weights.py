@@ -1,7 +1,7 @@
 """Where the ImageNet weights of a backbone come from.
 
-A preset starts from torchvision's weights (its cache or a download) or from those of a pip package, any other name from
-timm's (the cache of the Hugging Face hub or a download).
+A preset starts from torchvision's weights (its cache or a download) or from those of a pip package or of this one, any
+other name from timm's (the cache of the Hugging Face hub or a download).
 """
 
 import hashlib
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_weight
 
 from artifact_utils.backbones.networks import NETWORKS, Backbone, check_arch, create_network
+from artifact_utils.backbones.packaged import PRETRAINED, read_packaged
 from artifact_utils.backbones.parameter_names import rename
 from artifact_utils.console import ArtifactUtilsError
 
@@ -51,6 +52,8 @@ def load_imagenet(backbone: Backbone) -> None:
     arch, own = backbone.arch, backbone.network.state_dict()
     if arch not in NETWORKS:
         state = _timm_state(arch, backbone.options)
+    elif NETWORKS[arch].sha256:
+        state = _own_state(arch)
     elif NETWORKS[arch].weights is None:
         state = rename(arch, backbone.network, _packaged_state(arch))
     else:
@@ -71,7 +74,9 @@ def missing_weights(arch: str) -> str | None:
     """
     check_arch(arch)
     try:
-        if arch in NETWORKS and NETWORKS[arch].weights is None:
+        if arch in NETWORKS and NETWORKS[arch].sha256:
+            _own_file(arch)
+        elif arch in NETWORKS and NETWORKS[arch].weights is None:
             _packaged_file(arch)
         elif arch in NETWORKS:
             enum, file = _torchvision_file(arch)
@@ -113,6 +118,20 @@ def _torchvision_state(arch: str) -> dict[str, Tensor]:
         raise WeightsError(f"no ImageNet weights for {arch}: the download failed ({error}); {way_out}") from error
     except _UNREADABLE as error:
         raise WeightsError(f"no ImageNet weights for {arch}: {file} is damaged or none; {way_out}") from error
+
+
+def _own_file(arch: str) -> Path:
+    file = PRETRAINED / str(NETWORKS[arch].weights)
+    if not file.is_file():
+        raise WeightsError(f"no weights for {arch}: {file} is missing: install this package anew")
+    return file
+
+
+def _own_state(arch: str) -> dict[str, Tensor]:
+    try:
+        return read_packaged(_own_file(arch), NETWORKS[arch].sha256)
+    except OSError as error:
+        raise WeightsError(f"no weights for {arch}: {error}: install this package anew") from error
 
 
 def _packaged_file(arch: str) -> Path:

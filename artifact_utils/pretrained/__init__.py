@@ -1,1 +1,1 @@
-"""Weights that come with the package, with their licences: the portrait detector and the YuNet face detector."""
+"""Weights that come with the package, with their licences: the portrait detector, blocks of CLIP, and YuNet."""

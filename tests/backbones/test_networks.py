@@ -153,7 +153,7 @@ def test_what_cannot_be_used_is_an_error_before_it_is_built():
 
 def test_dense_networks_are_those_for_which_bf16_pays_on_a_cpu():
     dense = {arch for arch in NETWORKS if Backbone(arch, 160).is_dense}
-    assert dense == {"vgg19", "resnet18", "resnet50", "convnext_tiny", "vit_b_16"}
+    assert dense == {"vgg19", "resnet18", "resnet50", "convnext_tiny", "vit_b_16", "clip_vit_b16"}
 
 
 def test_what_takes_one_size_only_says_so():
@@ -187,6 +187,14 @@ def test_known_names(arch):
 def test_sizes_out_of_range(size):
     with pytest.raises(ArchError, match=f"image size {size} is out of range: choose 32 to 1024"):
         Backbone("resnet18", size)
+
+
+def test_the_packaged_vit_takes_other_sizes_by_resampled_positions():
+    backbone = Backbone("clip_vit_b16", 160).eval()
+    load_imagenet(backbone)
+    assert backbone.network.pos_embed.shape == (1, 1 + 10 * 10, 768)
+    maps, features = backbone(torch.zeros(1, 3, 160, 160))
+    assert (maps[0].shape, features.shape) == ((1, 768, 10, 10), (1, 768))
 
 
 def test_building_one_leaves_the_random_state_to_its_weights():

@@ -68,6 +68,15 @@ def test_timms_weights_are_taken_from_the_hubs_cache(monkeypatch, tmp_path):
         build_model("test_vit")
 
 
+def test_packaged_weights_that_are_damaged_or_missing_are_an_error_with_a_way_out(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "PRETRAINED", tmp_path)
+    assert "is missing: install this package anew" in str(missing_weights("clip_vit_b16"))
+    (tmp_path / "clip_vit_b16.safetensors").write_bytes(b"not weights")
+    assert missing_weights("clip_vit_b16") is None
+    with pytest.raises(WeightsError, match=r"no weights for clip_vit_b16: .*is damaged or of another version: install"):
+        build_model("clip_vit_b16")
+
+
 def test_a_server_that_does_not_answer_is_given_up(monkeypatch):
     monkeypatch.setattr(weights, "SECONDS_TO_ANSWER", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
