@@ -38,6 +38,9 @@ class DataOptions:
     """Seed of the split into training and validation, apart from --seed so that seeds can be compared."""
     label_fraction: float = 1.0
     """Share of the training pictures, of each class, that is used: to learn how many are needed."""
+    without_generator: str = ""
+    """A generator whose portraits are in no part of training and validation, to be measured on afterwards. Portraits
+    name theirs in groups.csv: GENERATOR/PERSON."""
     test: bool = True
     """Whether the test set is evaluated at the end. Leave it alone (--no-test) while anything is still being chosen."""
     skip_broken: bool = False

@@ -47,7 +47,8 @@ def parse_label(path: str | Path, artifact_label: int = ARTIFACT) -> int:
 class Portrait:
     """One labelled file.
 
-    ``group`` is the person (or the prompt family) it shows; ``face`` holds the points of ``faces.Face`` as ten
+    ``group`` is the person (or the prompt family) it shows, ``GENERATOR/PERSON`` where several generators made the
+    portraits; ``face`` holds the points of ``faces.Face`` as ten
     numbers, x and y as shares of the width and the height; ``kind`` is the kind of its artifact, ``strength`` how gross
     it is, from 0 to 1, and ``mask`` a picture that is white where it is. All are empty where nobody said. ``made`` is
     the seed of an artifact that the picture is given when it is opened, None for the picture as it is.
@@ -61,3 +62,9 @@ class Portrait:
     made: int | None = None
     strength: float | None = None
     mask: Path | None = None
+
+    @property
+    def generator(self) -> str:
+        """What the group names before its first slash, empty where it has none."""
+        name, slash, _ = self.group.partition("/")
+        return name if slash else ""

@@ -86,6 +86,8 @@ def read_sides(config: ResolvedConfig) -> dict[str, list[Portrait]]:
         for name, folder in folders.items()
         if name == "train" or (config.data / folder).is_dir()
     }
+    for name in sides.keys() & {"train", "validation"} if config.without_generator else ():
+        sides[name] = without_generator(sides[name], config.without_generator)
     if "validation" not in sides:
         split = split_by_group(sides["train"], validation_fraction=config.validation_fraction, seed=config.split_seed)
         sides["train"], sides["validation"] = split
@@ -95,6 +97,18 @@ def read_sides(config: ResolvedConfig) -> dict[str, list[Portrait]]:
         n = len(sides["train"])
         raise DataError(f"{config.data}: {n} training pictures are too few, {MIN_TRAINING} make the smallest batch")
     return sides
+
+
+def without_generator(portraits: Sequence[Portrait], generator: str) -> list[Portrait]:
+    """The portraits that other generators made.
+
+    Raises:
+        DataError: there are none.
+    """
+    others = [portrait for portrait in portraits if portrait.generator != generator]
+    if not others:
+        raise DataError(f"all {len(portraits)} portraits are of {generator}: nothing is left to learn from without it")
+    return others
 
 
 def _needs_labels(config: ResolvedConfig) -> bool:
