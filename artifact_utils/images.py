@@ -23,6 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from artifact_utils.console import ArtifactUtilsError
+from artifact_utils.files.budgets import reserve_file, reserve_pixels, within_time
 from artifact_utils.files.picture_limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -34,8 +35,6 @@ from artifact_utils.files.picture_limits import (
     coefficient_bytes,
     count_scans,
     png_chunks,
-    reserve_file,
-    reserve_pixels,
 )
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -48,6 +47,7 @@ LARGE_PIXELS = 1 << 24
 _PNG_END = b"IEND\xaeB`\x82"
 _BYTES_PER_PIXEL = 16  # at the most, while a picture is converted: itself, with transparency, upright, and the result
 _BAND_PIXELS = 1 << 22
+_PLAIN_BYTES = 1 << 25  # spng decodes in one go, in 3 s at the most: empty blocks of deflate cost it most a byte
 _PLAIN_CHUNKS = {b"IHDR", b"IDAT", b"IEND", b"tEXt", b"tIME", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT"}
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -94,7 +94,7 @@ def load_image(
 
     Raises:
         ImageError: missing, unreadable, not a regular file, not a picture, truncated, too large in the file or decoded,
-            or made to keep a decoder busy; see `picture_limits`.
+            or made to keep a decoder busy; see `picture_limits` and `budgets`.
         TypeError: `source` is none of the types above.
     """
     if isinstance(source, str | Path):
@@ -236,6 +236,8 @@ def _decode(image: ImageFile, data: bytes, name: str) -> np.ndarray | ImageFile:
     if isinstance(image, PngImageFile) and (pixels := _plain_png(data)) is not None:
         return pixels
     try:
+        if image.fp is not None and not isinstance(image, WebPImageFile):  # which comes from its decoder in one piece
+            vars(image)["load_read"] = within_time(getattr(image, "load_read", image.fp.read))  # what load() calls
         image.load()
     except Exception as error:  # as above
         raise _cannot_decode(name, error) from error
@@ -259,7 +261,8 @@ def _plain_png(data: bytes) -> np.ndarray | None:
 
     None of any other, and of a damaged one: PIL says what is wrong with it.
     """
-    if data[24:26] != b"\x08\x02":  # bits per channel and kind of colour, where the header has to be
+    has_8_bit_rgb = data[24:26] == b"\x08\x02"  # where the header has to be
+    if not has_8_bit_rgb or len(data) > _PLAIN_BYTES:
         return None
     chunks = []
     for kind, position, _ in png_chunks(data):

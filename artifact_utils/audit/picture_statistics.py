@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageStat
 
-from artifact_utils.files.picture_limits import check_structure, reserve_file, reserve_pixels
+from artifact_utils.files.budgets import reserve_file
+from artifact_utils.files.picture_limits import check_structure, png_chunks
 from artifact_utils.files.writing import is_utf8
 from artifact_utils.images import ImageError, decode_small, read_file, shrink
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
@@ -163,9 +164,11 @@ def _header(content: bytes) -> dict[str, Any]:
         return {}
     try:
         with Image.open(io.BytesIO(content), formats=tuple(_SUFFIXES)) as image:
-            has_exif = image.format != "PNG" or b"eXIf" in content  # of a PNG without, getexif() decodes all pixels
-            with reserve_pixels(4 * image.width * image.height if image.format == "PNG" and has_exif else 0):
-                orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1)) if has_exif else 1
+            if image.format == "PNG":  # or getexif() decodes all pixels in search of it
+                chunks = png_chunks(content)
+                exif = next((content[start : start + n] for kind, start, n in chunks if kind == b"eXIf"), b"")
+                image.info.setdefault("exif", exif)
+            orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1))
             width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
             name = "JPEG" if image.format == "MPO" else image.format or ""  # several JPEGs in one, as phones write
             row = {"format": name, "mode": image.mode, "width": width, "height": height}

@@ -1,20 +1,13 @@
-"""What one picture may cost: the limits, what its bytes give away before they are decoded, and the memory in use.
+"""What one picture may cost: the limits, and what its bytes give away before they are decoded.
 
 A few kilobytes can declare gigabytes of pixels or minutes of work. `check_structure` refuses what only an attacker
-writes, in time that does not depend on what the file declares. What is left is decoded under two budgets that all
-threads of the process share, one for the bytes of files (`reserve_file`) and one for their pixels
-(`reserve_pixels`): small pictures never wait, large ones are worked on one after the other.
+writes, in time that does not depend on what the file declares. What is left is decoded within the `budgets` of memory
+and time.
 """
 
-import ctypes
-import os
+import re
 import struct
-import sys
-import threading
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 MAX_PIXELS = 100_000_000
 MAX_ASPECT = 100
@@ -23,18 +16,14 @@ MAX_FILE_BYTES = 1 << 28
 MAX_DECODED_BYTES = 1 << 29
 """What a decoder may have to hold of one picture: 100 megapixels of 8-bit RGB or RGBA fit, of 16-bit RGBA 64 do."""
 
-FILE_BUDGET = MAX_FILE_BYTES
-PIXEL_BUDGET = 640 * 1024**2
-"""With `FILE_BUDGET` 900 MB, so that whatever a folder holds takes less than 1 GB beside the model."""
-TRIM_BYTES = 1 << 27
-"""From this size on, freed memory goes back to the system before a picture is decoded."""
-
 MAX_SCANS = 1000
 MAX_SCANNED_PIXELS = 2_000_000_000
 """Pixels times scans of a JPEG; each scan goes over all pixels, about 1 ns each. Progressive pictures have 10 scans."""
 MAX_CHUNKS = 100_000
-"""Of a PNG. Pillow takes microseconds for each; 100 megapixels in pieces of 8 KB are 40,000 at most."""
+"""Of a PNG or WebP. Pillow takes microseconds for each; 100 megapixels in pieces of 8 KB are 40,000 at most."""
 MAX_SEGMENTS = 1000
+MAX_MARKERS = 10_000
+"""From the first scan of a JPEG on, where each brings a table or two."""
 MAX_HEADER_BYTES = 1 << 24
 """Before the pixels of a JPEG. A colour profile has up to 255 segments; Pillow joins EXIF segments one by one."""
 MAX_RLE_PIXELS = 1 << 24
@@ -45,6 +34,8 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 _WEBP_BYTES_PER_PIXEL = 20  # two canvases, the decoder's own copy, Pillow's bytes and its picture, 4 each
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}  # JPEG markers that stand alone
+_ARITHMETIC = (0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)  # JPEG markers of frames that are coded so
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # 00 says that the ff is data; ff fills, d0 to d7 restart
 
 
 def check_structure(data: bytes) -> str | None:
@@ -54,8 +45,7 @@ def check_structure(data: bytes) -> str | None:
     if data.startswith(b"\xff\xd8\xff"):
         return _check_jpeg(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        size = _webp_size(data)
-        return check_size(size, MAX_PIXELS) or _check_decoded(*size, _WEBP_BYTES_PER_PIXEL) if size else None
+        return _check_webp(data)
     if data.startswith(b"BM"):
         return _check_bmp(data)
     return None
@@ -119,6 +109,8 @@ def _check_jpeg(data: bytes) -> str | None:
         marker, length = data[start + 1], int.from_bytes(data[start + 2 : start + 4], "big")
         if marker == 0xDA:
             return None
+        if marker in _ARITHMETIC:  # a few bytes of it can stand for any amount of work
+            return "is coded arithmetically: save it as a usual JPEG"
         if start > MAX_HEADER_BYTES:
             return f"has more than {MAX_HEADER_BYTES:,} bytes before its pixels"
         position = start + 2 if marker in _NO_LENGTH else start + 2 + length
@@ -128,10 +120,23 @@ def _check_jpeg(data: bytes) -> str | None:
 def count_scans(data: bytes, first: int) -> int:
     """How often a JPEG goes over its pixels, from the position behind the header of the first scan.
 
-    In pixels, ff is followed by 00; behind the end of the picture there may be others, such as previews.
+    It ends with the picture, behind which there may be others, such as previews. Comments and tables may hold what
+    looks like the start of a scan or the end of the picture. More than ``MAX_SCANS`` are not counted.
     """
-    end = data.find(b"\xff\xd9", first)
-    return 1 + data.count(b"\xff\xda", first, end if end != -1 else len(data))
+    if data.find(b"\xff\xda", first) == -1:
+        return 1
+    n, position = 1, first
+    for _ in range(MAX_MARKERS):
+        found = _MARKER.search(data, position)
+        if found is None or n > MAX_SCANS:
+            return n
+        kind, position = data[found.start() + 1], found.end()
+        if kind == 0xD9:
+            return n
+        n += kind == 0xDA
+        if kind not in _NO_LENGTH:
+            position += int.from_bytes(data[position : position + 2], "big")
+    return MAX_SCANS + 1
 
 
 def check_scans(size: tuple[int, int], n_scans: int, coefficient_bytes: int) -> str | None:
@@ -166,6 +171,18 @@ def _check_bmp(data: bytes) -> str | None:
     return None
 
 
+def _check_webp(data: bytes) -> str | None:
+    """Count the chunks, animation frames among them: libwebp makes a list of all before it decodes the first."""
+    position, n_chunks = 12, 0
+    while position + 8 <= len(data):
+        position += 8 + int.from_bytes(data[position + 4 : position + 8], "little") + 1 & ~1
+        n_chunks += 1
+        if n_chunks > MAX_CHUNKS:
+            return f"has more than {MAX_CHUNKS:,} chunks"
+    size = _webp_size(data)
+    return check_size(size, MAX_PIXELS) or _check_decoded(*size, _WEBP_BYTES_PER_PIXEL) if size else None
+
+
 def _webp_size(data: bytes) -> tuple[int, int] | None:
     """Of the canvas, or of the picture where there is none."""
     kind = data[12:16]
@@ -183,59 +200,3 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
 def canvas_bytes(size: tuple[int, int]) -> int:
     """What libwebp and Pillow hold of a WebP picture."""
     return _WEBP_BYTES_PER_PIXEL * size[0] * size[1]
-
-
-class _Budget:
-    """So many bytes for all threads; who asks for more than is left waits in line, and gets all of it at the most."""
-
-    def __init__(self, n_bytes: int) -> None:
-        self.n_bytes = n_bytes
-        self.reset()
-
-    def reset(self) -> None:
-        self.used, self.line, self.changed = 0, deque[object](), threading.Condition()
-
-    @contextmanager
-    def reserve(self, n_bytes: int) -> Iterator[None]:
-        n_bytes, ticket = min(n_bytes, self.n_bytes), object()
-        with self.changed:
-            self.line.append(ticket)
-            try:
-                self.changed.wait_for(lambda: self.line[0] is ticket and self.used + n_bytes <= self.n_bytes)
-                self.used += n_bytes
-            finally:  # also where Ctrl-C ends the waiting
-                self.line.remove(ticket)
-                self.changed.notify_all()
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.used -= n_bytes
-                self.changed.notify_all()
-
-
-_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
-_files, _pixels = _Budget(FILE_BUDGET), _Budget(PIXEL_BUDGET)
-if hasattr(os, "register_at_fork"):  # threads that hold something do not exist in the child
-    os.register_at_fork(after_in_child=_files.reset)
-    os.register_at_fork(after_in_child=_pixels.reset)
-
-
-@contextmanager
-def reserve_file(path: str | Path) -> Iterator[None]:
-    """Hold room for the bytes of a file while it is read and decoded; before `reserve_pixels`, never within it."""
-    try:
-        n_bytes = Path(path).stat().st_size
-    except (OSError, ValueError):  # reading it says why
-        n_bytes = 0
-    with _files.reserve(n_bytes if n_bytes <= MAX_FILE_BYTES else 0):
-        yield
-
-
-@contextmanager
-def reserve_pixels(n_bytes: int) -> Iterator[None]:
-    """Hold room for a picture while it is decoded; waits until others have left enough."""
-    with _pixels.reserve(n_bytes):
-        if n_bytes >= TRIM_BYTES and _malloc_trim is not None:
-            _malloc_trim(0)  # glibc keeps what earlier pictures took, in each thread and in pieces that do not fit
-        yield

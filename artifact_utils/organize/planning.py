@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from artifact_utils.console import progress_bar
-from artifact_utils.files.picture_limits import reserve_file
+from artifact_utils.files.budgets import reserve_file
 from artifact_utils.files.writing import Mode, file_digest, is_part, read_csv, real_path
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, decode_image, read_file
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, LabelError, parse_label
