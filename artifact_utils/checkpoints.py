@@ -15,7 +15,7 @@ from artifact_utils.backbones import ArchError, check_arch, normalisation
 from artifact_utils.backbones.parameter_names import rename
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files.writing import write_bytes
-from artifact_utils.labels import CLASS_NAMES
+from artifact_utils.labels import CLASS_NAMES, FAMILY_NAMES
 from artifact_utils.models import ArtifactClassifier
 
 TEMPERATURES = 1e-3, 1e3
@@ -35,6 +35,8 @@ class ModelInfo:
     threshold: float
     also_at: tuple[int, ...] = ()
     locates: bool = False
+    families: tuple[str, ...] = ()
+    """That it tells apart; none: any artifact is one to it."""
     pooled: bool = True
     temperature: float = 1.0
     """The probability is ``sigmoid(logit / temperature)``; the threshold is one of these probabilities."""
@@ -103,7 +105,12 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
 def _empty_model(path: Path, info: ModelInfo) -> ArtifactClassifier:
     try:
         return ArtifactClassifier(
-            info.arch, info.image_size, also_at=info.also_at, locates=info.locates, pooled=info.pooled
+            info.arch,
+            info.image_size,
+            also_at=info.also_at,
+            locates=info.locates,
+            families=info.families,
+            pooled=info.pooled,
         )
     except (ArchError, ValueError) as error:  # the header may name any sizes
         raise CheckpointError(f"{path} does not hold a model that can be built: {error}") from error
@@ -140,6 +147,7 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
     try:
         fields = json.loads(text or "")
         lists = {"class_names": tuple(fields["class_names"]), "also_at": tuple(fields.get("also_at", ()))}
+        lists["families"] = tuple(fields.get("families", ()))
         info = ModelInfo(**({"calibrated": True} | fields | lists))
         sides = (info.image_size, *info.also_at)
         good = {
@@ -148,6 +156,7 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
             "image_size": type(info.image_size) is int,
             "also_at": len(sides) <= 8 and all(type(side) is int and 32 <= side <= 1024 for side in sides),
             "locates": isinstance(info.locates, bool),
+            "families": len(set(info.families)) == len(info.families) and set(info.families) <= set(FAMILY_NAMES),
             "pooled": isinstance(info.pooled, bool),
             "calibrated": isinstance(info.calibrated, bool),
             "threshold": _lies_in(info.threshold, 0.0, 1.0),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from artifact_utils.console import ArtifactUtilsError
+from artifact_utils.labels import FAMILY_NAMES
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,11 @@ class ModelOptions:
     mask_weight: float = 1.0
     """Weight of the loss that teaches where, on the masks of the artifacts made on the spot. 0: a model that does not
     say where."""
+    family_weight: float = 0.5
+    """Weight of the loss that teaches which families of artifacts are in a picture, where they are told apart."""
+    families: bool = True
+    """Whether the map tells the families of artifacts apart (hands, face, text, objects, glitch): then the model says
+    what is wrong, too, and each family can be asked for or ignored in use."""
     teachers: tuple[Path, ...] = ()
     """Runs whose mean probability the model learns besides the labels, half and half (distillation, arXiv
     1503.02531)."""
@@ -169,6 +175,11 @@ class TrainConfig(RunOptions, OptimisationOptions, ModelOptions, SynthesisOption
         """Whether the model learns to say where: only artifacts made on the spot have a mask to learn it from."""
         return self.mask_weight > 0 and self.synthetic_fraction > 0
 
+    @property
+    def told_apart(self) -> tuple[str, ...]:
+        """The families that the model learns to tell apart."""
+        return FAMILY_NAMES if self.families and self.locates else ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedConfig(TrainConfig):
@@ -219,6 +230,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "image_size": (32, 1024),
     "eval_size": (32, 1024),
     "mask_weight": (0.0, 1000.0),
+    "family_weight": (0.0, 1000.0),
     "epochs": (0, 10_000),
     "batch_size": (2, 4096),  # batch norm cannot learn from one picture
     "lr": (1e-8, 10.0),

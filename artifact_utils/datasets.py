@@ -19,9 +19,9 @@ from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.faces import FACE_COLUMNS, Face, find_shares
 from artifact_utils.files.writing import is_utf8, read_csv
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
-from artifact_utils.labels import ARTIFACT, CLASS_NAMES, Portrait
-from artifact_utils.losses import UNKNOWN
-from artifact_utils.synthesis import draw_kind, harmless_edit, inject
+from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN, FAMILY_NAMES, Portrait
+from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED, mask_number
+from artifact_utils.synthesis import FAMILY_OF, draw_kind, harmless_edit, inject
 
 logger = logging.getLogger(__name__)
 
@@ -141,14 +141,17 @@ class Draw:
 class Sample(NamedTuple):
     """A portrait as the model sees it; in a batch everything has one dimension more.
 
-    ``image`` is (3, S, S) as the transform leaves it, ``target`` int64, 1 for artifact, ``mask`` uint8 (1, S, S): 1
-    where the artifact is, 0 where none is, all ``losses.UNKNOWN`` for an artifact that somebody labelled without saying
-    where it is. ``change`` is what ``augment_batch`` is still to do to it, empty where that is nothing.
+    ``image`` is (3, S, S) as the transform leaves it, ``target`` int64, 1 for artifact, ``mask`` uint8 (1, S, S): 0
+    where no artifact is, ``losses.mask_number`` of the family where one is, all ``losses.UNKNOWN`` for an artifact that
+    somebody labelled without saying where it is. ``families`` is int8 (len(FAMILY_NAMES),): of each whether it is in
+    the picture, ``losses.PRESENT``, ``ABSENT`` or ``UNLABELLED``. ``change`` is what ``augment_batch`` is still to do
+    to it, empty where that is nothing.
     """
 
     image: Tensor
     target: Tensor
     mask: Tensor
+    families: Tensor
     change: Tensor = torch.empty(0)
 
 
@@ -199,43 +202,70 @@ class ArtifactDataset(Dataset[Sample]):
     def __getitem__(self, draw: Draw | int) -> Sample:
         """The picture, its label and its mask; what a ``Draw`` gives is the same whichever process asks for it."""
         if isinstance(draw, int):
-            return self._sample(*self._open(draw, self.portraits[draw].made))
-        square, target, mask = self._open(draw.index, draw.seed if draw.inject else self.portraits[draw.index].made)
-        if self.harmless_fraction and not target:
+            return self._sample(self._open(draw, self.portraits[draw].made))
+        opened = self._open(draw.index, draw.seed if draw.inject else self.portraits[draw.index].made)
+        if self.harmless_fraction and opened.label == CLEAN:
             rng = np.random.default_rng([draw.seed, 1])
             if rng.random() < self.harmless_fraction:
-                edited, _ = harmless_edit(square.permute(1, 2, 0).numpy(), rng, face=self._face(draw.index))
-                square = torch.from_numpy(edited).permute(2, 0, 1)
+                edited, _ = harmless_edit(opened.square, rng, face=self._face(draw.index))
+                opened = replace(opened, square=edited)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(draw.seed)
-            return self._sample(square, target, mask)
+            return self._sample(opened)
 
-    def _open(self, index: int, made: int | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """A square picture, its label and its mask, with an artifact made by the seed ``made`` if there is one."""
-        square = self.squares[self.portraits[index].path]
-        if made is None:
-            return square, self.targets[index], None
-        rng, face = np.random.default_rng(made), self._face(index)
+    def _open(self, index: int, made: int | None) -> "_Opened":
+        """A square picture and what is known of it, with an artifact made by the seed ``made`` if there is one."""
         portrait = self.portraits[index]
+        square = self.squares[portrait.path].permute(1, 2, 0).numpy()
+        if made is None:
+            return _Opened(square, portrait.label, family_of(portrait), None, portrait.unlabelled)
+        rng, face = np.random.default_rng(made), self._face(index)
         kind = None if portrait.made is None else portrait.kind  # which was drawn when it was planned
-        injected = inject(square.permute(1, 2, 0).numpy(), rng, kind=kind, kinds=self.kinds, face=face)
-        mask = torch.from_numpy(injected.mask.astype(np.uint8)).unsqueeze(0)
-        return torch.from_numpy(injected.image).permute(2, 0, 1), torch.tensor(ARTIFACT), mask
+        injected = inject(square, rng, kind=kind, kinds=self.kinds, face=face)
+        family = FAMILY_OF[injected.kind]
+        mask = injected.mask * np.uint8(mask_number(family))
+        return _Opened(injected.image, ARTIFACT, family, mask, portrait.unlabelled)
 
     def _face(self, index: int) -> Face | None:
         points = np.reshape(self.portraits[index].face, (-1, 2)) * self.image_size
         return Face(*((float(x), float(y)) for x, y in points)) if len(points) else None
 
-    def _sample(self, square: Tensor, target: Tensor, mask: Tensor | None) -> Sample:
-        shape, value = (1, self.image_size, self.image_size), UNKNOWN if target == ARTIFACT else 0
-        plain_mask = torch.full(shape, value, dtype=torch.uint8) if mask is None else mask
+    def _sample(self, opened: "_Opened") -> Sample:
+        target, said = torch.tensor(opened.label), opened.said()
+        square, mask = torch.from_numpy(opened.square).permute(2, 0, 1), opened.mask
+        shape, value = (1, self.image_size, self.image_size), UNKNOWN if opened.label == ARTIFACT else 0
+        plain_mask = torch.full(shape, value, dtype=torch.uint8) if mask is None else torch.from_numpy(mask)[None]
         if isinstance(self.transform, Recipe):
             change = draw_change(self.transform, self.image_size)
             if change.quality is not None:
-                pixels = jpeg_round_trip(square.permute(1, 2, 0).numpy(), change.quality)
-                square = torch.from_numpy(pixels).permute(2, 0, 1)
-            return Sample(square, target, plain_mask, encode_change(change, self.image_size))
+                square = torch.from_numpy(jpeg_round_trip(opened.square, change.quality)).permute(2, 0, 1)
+            return Sample(square, target, plain_mask, said, encode_change(change, self.image_size))
         if mask is None:
-            return Sample(self.transform(square), target, plain_mask)
-        image, moved = self.transform(tv_tensors.Image(square), tv_tensors.Mask(mask))
-        return Sample(image.as_subclass(Tensor), target, moved.as_subclass(Tensor))
+            return Sample(self.transform(square), target, plain_mask, said)
+        image, moved = self.transform(tv_tensors.Image(square), tv_tensors.Mask(plain_mask))
+        return Sample(image.as_subclass(Tensor), target, moved.as_subclass(Tensor), said)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A square picture, uint8 (S, S, 3), its label, the family of its artifact (empty where nobody knows) and where
+    that is: uint8 (S, S) as in ``Sample``, None where nobody knows. Nobody knows of the families ``unlabelled``."""
+
+    square: np.ndarray
+    label: int
+    family: str
+    mask: np.ndarray | None
+    unlabelled: tuple[str, ...]
+
+    def said(self) -> Tensor:
+        """``Sample.families``. A labelled artifact may have others beside it."""
+        rest = ABSENT if self.label == CLEAN or self.mask is not None else UNLABELLED
+        said = {name: UNLABELLED if name in self.unlabelled else rest for name in FAMILY_NAMES}
+        if self.label == ARTIFACT and self.family:
+            said[self.family] = PRESENT
+        return torch.tensor(list(said.values()), dtype=torch.int8)
+
+
+def family_of(portrait: Portrait) -> str:
+    """The family of a portrait's artifact, whose ``kind`` may be a family; empty where nobody said."""
+    return FAMILY_OF.get(portrait.kind, portrait.kind if portrait.kind in FAMILY_NAMES else "")

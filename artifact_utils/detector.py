@@ -15,7 +15,7 @@ from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoi
 from artifact_utils.config import ConfigError
 from artifact_utils.device import amp_dtype, resolve_device
 from artifact_utils.images import ImageError, load_image
-from artifact_utils.models import ArtifactClassifier, fuse_batch_norm
+from artifact_utils.models import Answer, ArtifactClassifier, fuse_batch_norm, smooth_maximum
 from artifact_utils.transforms import build_transforms, to_square
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"
@@ -104,9 +104,9 @@ class Detector:
         image = load_image(source)
         square = to_square(image, self.info.image_size).unsqueeze(0)
         with torch.inference_mode():
-            _, places = self.run(square)
+            places = self.run(square).places
         assert places is not None
-        return unsquare(torch.sigmoid(places), image.size)
+        return unsquare(torch.sigmoid(smooth_maximum(places, dim=1)), image.size)
 
     def predict_files(
         self, paths: Iterable[Path], *, batch_size: int = 32
@@ -147,12 +147,10 @@ class Detector:
             (N,) float64 on the CPU: the calibrated probability of an artifact, in a precision that keeps the order of
             those that are nearly certain.
         """
-        return torch.sigmoid(self.run(squares)[0].cpu().double() / self.info.temperature)
+        return torch.sigmoid(self.run(squares).logits.cpu().double() / self.info.temperature)
 
-    def run(self, squares: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Raw logits (N,) of uint8 pictures (N, 3, S, S), and of the places in them (N, h, w) if it says where.
-
-        Both float32, on the device of the model.
+    def run(self, squares: Tensor) -> Answer:
+        """All that the model says of uint8 pictures (N, 3, H, W), float32, on the device of the model.
 
         Raises:
             CheckpointError: the weights are such that a logit is not finite.
@@ -161,10 +159,10 @@ class Detector:
         images = self.transform(squares.to(device)).contiguous(memory_format=torch.channels_last)
         dtype = amp_dtype(device)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            logits, places = self.model.locate(images)
-        if not torch.isfinite(logits).all():
+            answer = self.model.locate(images)
+        if not torch.isfinite(answer.logits).all():
             raise CheckpointError(f"this {self.info.arch} answers with numbers that are not finite: train it again")
-        return logits.float(), None if places is None else places.float()
+        return Answer(*(None if tensor is None else tensor.float() for tensor in answer))  # type: ignore[arg-type]
 
 
 def unsquare(heat: Tensor, size: tuple[int, int]) -> np.ndarray:

@@ -12,7 +12,7 @@ CLASS_NAMES = ("no_artifacts", "artifacts")
 CLEAN, ARTIFACT = 0, 1
 
 FAMILY_NAMES = ("hands", "face", "text", "objects", "glitch")
-"""Families of artifacts; ``synthesis.FAMILIES`` has the kinds in each."""
+"""Families of artifacts; ``synthesis.FAMILIES`` has the kinds in each. Their order is that of the numbers in masks."""
 
 _LABELLED_STEM = re.compile(r"_([01])$")
 
@@ -50,8 +50,9 @@ class Portrait:
     ``group`` is the person (or the prompt family) it shows, ``GENERATOR/PERSON`` where several generators made the
     portraits; ``face`` holds the points of ``faces.Face`` as ten
     numbers, x and y as shares of the width and the height; ``kind`` is the kind of its artifact, ``strength`` how gross
-    it is, from 0 to 1, and ``mask`` a picture that is white where it is. All are empty where nobody said. ``made`` is
-    the seed of an artifact that the picture is given when it is opened, None for the picture as it is.
+    it is, from 0 to 1, and ``mask`` a picture that is white where it is. All are empty where nobody said.
+    ``unlabelled`` are families of which nobody said whether a clean picture has them. ``made`` is the seed of an
+    artifact that the picture is given when it is opened, None for the picture as it is.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Portrait:
     made: int | None = None
     strength: float | None = None
     mask: Path | None = None
+    unlabelled: tuple[str, ...] = ()
 
     @property
     def generator(self) -> str:

@@ -1,10 +1,12 @@
-"""Focal loss for a rare positive class, and the loss that teaches where."""
+"""Focal loss for a rare positive class, and the losses that teach what and where."""
 
 from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from torch import nn
+
+from artifact_utils.labels import FAMILY_NAMES
 
 
 class FocalLoss(nn.Module):
@@ -68,6 +70,8 @@ class FocalLoss(nn.Module):
         return loss.mean() if self.reduction == "mean" else loss.sum()
 
 
+ANY_FAMILY = 254
+"""Value of a mask where there is an artifact and nobody knows of which family."""
 UNKNOWN = 255
 """Value of a mask where nobody knows whether there is an artifact."""
 
@@ -75,25 +79,83 @@ FULL_SHARE = 0.5
 """Share of a cell that an artifact has to cover for the cell to count as all artifact."""
 
 
-def mask_loss(places: torch.Tensor, masks: torch.Tensor, n_known: torch.Tensor | None = None) -> torch.Tensor:
-    """Cross-entropy of where the model sees an artifact, over the pictures whose mask is known.
+def mask_number(family: str) -> int:
+    """What stands in a mask where an artifact of that family is; 0 is none."""
+    return FAMILY_NAMES.index(family) + 1 if family in FAMILY_NAMES else ANY_FAMILY
+
+
+def mask_loss(
+    places: torch.Tensor,
+    masks: torch.Tensor,
+    n_known: torch.Tensor | None = None,
+    *,
+    families: tuple[str, ...] = (),
+) -> torch.Tensor:
+    """Cross-entropy of where the model sees an artifact of each family, over the pictures whose mask is known.
+
+    Where an artifact is of a family that nobody knows, or that the model does not tell apart, one of its maps has to
+    show it, no matter which.
 
     Args:
-        places: raw logits (N, h, w) of the cells of a picture.
-        masks: (N, 1, H, W): 1 artifact, 0 none, or anything between; ``UNKNOWN`` all over where nobody knows.
+        places: raw logits (N, F, h, w) of the cells of a picture.
+        masks: uint8 (N, 1, H, W): 0 for none, ``mask_number`` of the family; ``UNKNOWN`` all over where nobody knows.
         n_known: what the sum over the pictures is divided by, where not by the number of known ones: with several
             processes, by what is known in an average one.
+        families: of the F maps, in their order; none: the one map is of any artifact.
 
     Returns:
         A scalar; 0 if no mask is known.
     """
-    known = known_masks(masks)
-    size = (places.shape[1], places.shape[2])
-    share = F.adaptive_avg_pool2d(masks.float(), size).squeeze(1) / FULL_SHARE
-    loss = F.binary_cross_entropy_with_logits(places.float(), share.clamp(max=1.0), reduction="none").mean(dim=(1, 2))
-    return (loss * known).sum() / (known.sum().clamp(min=1) if n_known is None else n_known)
+    known, size, places = known_masks(masks), (places.shape[2], places.shape[3]), places.float()
+    if families:
+        numbers = torch.tensor([mask_number(family) for family in families], device=masks.device).view(1, -1, 1, 1)
+        told_apart = masks == numbers  # (N, F, H, W)
+        other = (masks > 0) & ~told_apart.any(dim=1, keepdim=True)
+        share, other_share = _shares(told_apart, size), _shares(other, size)
+        loss = F.binary_cross_entropy_with_logits(places, share, reduction="none")
+        loss = (loss * ((other_share == 0) | (share > 0))).sum(dim=1)
+        anything = torch.logsumexp(places, dim=1)
+        loss = loss + other_share.squeeze(1) * F.softplus(-anything)
+    else:
+        share = _shares(masks > 0, size)
+        loss = F.binary_cross_entropy_with_logits(places, share, reduction="none").squeeze(1)
+    return (loss.mean(dim=(1, 2)) * known).sum() / (known.sum().clamp(min=1) if n_known is None else n_known)
+
+
+def _shares(masks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return (F.adaptive_avg_pool2d(masks.float(), size) / FULL_SHARE).clamp(max=1.0)
 
 
 def known_masks(masks: torch.Tensor) -> torch.Tensor:
     """Which masks of (N, 1, H, W) say something: bool (N,)."""
     return masks[:, 0, 0, 0] != UNKNOWN
+
+
+ABSENT, PRESENT, UNLABELLED = 0, 1, -1
+"""What is said of a family in a picture."""
+
+
+def family_loss(logits: torch.Tensor, said: torch.Tensor, gamma: float = 2.0) -> torch.Tensor:
+    """Focal loss of which families the model sees in a picture, over what is known of each.
+
+    Args:
+        logits: (N, F) raw.
+        said: int (N, F): ``PRESENT``, ``ABSENT`` or ``UNLABELLED``, in the order of the logits.
+        gamma: focusing exponent.
+
+    Returns:
+        A scalar: the sum over the families, the mean over the pictures.
+    """
+    known = said != UNLABELLED
+    loss = FocalLoss(gamma=gamma, reduction="none")(logits, said.clamp(min=0))
+    return (loss * known).sum() / max(len(said), 1)
+
+
+def unlabelled_left_out(logits: torch.Tensor, said: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The logits (N, F) of families, very low where nobody knows whether a clean picture (``targets`` 0) has that
+    family: what is not labelled shall not be learned as absent."""
+    return logits.masked_fill((said == UNLABELLED) & (targets < 0.5).unsqueeze(1), LEFT_OUT)
+
+
+LEFT_OUT = -1e4
+"""A logit that counts for nothing in a smooth maximum, in 16 bits, too."""

@@ -1,8 +1,12 @@
 """The classifier: a backbone with a head, a locator or both.
 
 Every model maps normalised pictures (N, 3, H, W) to raw logits (N,): one number a picture, artifact is positive. One
-with a locator says where, too: it draws a map of raw logits over the picture, and what the map shows counts.
+with a locator says what and where, too: it draws a map of raw logits over the picture for each family of artifacts, and
+what the maps show counts.
 """
+
+import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
@@ -11,48 +15,75 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from artifact_utils.backbones import Backbone, Weights, check_sizes, load_imagenet
 
+SHARPNESS = 2.0
+"""Of the smooth maxima over places and over families: the larger, the less the runners-up count."""
+
+
+def smooth_maximum(logits: Tensor, dim: int) -> Tensor:
+    """``log(sum(exp(SHARPNESS * logits))) / SHARPNESS``: of one number the number itself, of several a little more than
+    the largest."""
+    return torch.logsumexp(SHARPNESS * logits, dim=dim) / SHARPNESS
+
+
+class Answer(NamedTuple):
+    """What a model says of N pictures, as raw logits; F is the number of families, 1 where they are not told apart."""
+
+    logits: Tensor
+    """(N,) of the pictures."""
+    families: Tensor | None
+    """(N, F) of the families in each; their smooth maximum is the picture's. None without a locator."""
+    places: Tensor | None
+    """(N, F, h, w) of the families in each place. None without a locator."""
+
 
 class Locator(nn.Module):
-    """Says where: maps of a backbone (N, C, h, w), finest first, become one map of raw logits (N, h, w).
+    """Says what and where: maps of a backbone (N, C, h, w), finest first, become raw logits (N, F, h, w).
 
     Args:
         n_channels: of each map.
+        families: names of what is told apart; none: one map of any artifact.
         width: of the layer between.
     """
 
-    def __init__(self, n_channels: tuple[int, ...], width: int = 96, dropout: float = 0.5) -> None:
+    def __init__(
+        self, n_channels: tuple[int, ...], families: tuple[str, ...] = (), width: int = 96, dropout: float = 0.5
+    ) -> None:
         super().__init__()
+        n_maps = max(len(families), 1)
         self.layers = nn.Sequential(
             nn.BatchNorm2d(sum(n_channels), affine=False),  # maps from different depths speak equally loud
             nn.Dropout2d(dropout),
             nn.Conv2d(sum(n_channels), width, 1),
             nn.ReLU(inplace=True),
-            nn.Conv2d(width, 1, 1),
+            nn.Conv2d(width, n_maps, 1),
         )
         last = self.layers[-1]
         assert isinstance(last, nn.Conv2d) and last.bias is not None
-        nn.init.constant_(last.bias, -2.0)  # a fault covers about a tenth of a picture: start from there
-        self.gain, self.bias = nn.Parameter(torch.tensor(0.5)), nn.Parameter(torch.tensor(0.0))
+        # a fault covers about a tenth of a picture, and is of one family: start from there
+        nn.init.constant_(last.bias, -2.0 - math.log(n_maps))
+        shape = (n_maps,) if families else ()  # a number alone in checkpoints from before there were families
+        self.gain, self.bias = nn.Parameter(torch.full(shape, 0.5)), nn.Parameter(torch.zeros(shape))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         size = maps[0].shape[2:]
-        return self.layers(torch.cat([F.interpolate(fmap, size=size) for fmap in maps], dim=1)).squeeze(1)
+        return self.layers(torch.cat([F.interpolate(fmap, size=size) for fmap in maps], dim=1))
 
     def judge(self, places: Tensor) -> Tensor:
-        """The logits (N,) of the pictures whose maps are (N, h, w): of a smooth maximum.
+        """The logits (N, F) of the families in pictures whose maps are (N, F, h, w): of a smooth maximum.
 
         A fault in one place is a fault; an average would drown it in the rest of the picture.
         """
-        return self.bias + self.gain * torch.logsumexp(2 * places.flatten(1), dim=1) / 2
+        return self.bias + self.gain * smooth_maximum(places.flatten(2), dim=2)
 
 
 class ArtifactClassifier(nn.Module):
-    """A backbone, a head on its averaged features, and a locator that says where; their logits add up.
+    """A backbone, a head on its averaged features, and a locator that says what and where; their logits add up.
 
     Args:
         arch: a preset of ``artifact_utils.backbones``, or any network of timm.
         image_size: side of the square input in pixels.
         locates: whether it has a locator.
+        families: that the locator tells apart; none: any artifact is one to it.
         also_at: sides of smaller or larger copies of the picture that are looked at, too, in use but not in training;
             the answers are averaged (multi-scale testing).
         pooled: whether it has the head. The locator is better alone: the head learns how artifacts are made on the spot
@@ -70,6 +101,7 @@ class ArtifactClassifier(nn.Module):
         *,
         also_at: tuple[int, ...] = (),
         locates: bool = False,
+        families: tuple[str, ...] = (),
         pooled: bool = True,
     ) -> None:
         super().__init__()
@@ -82,36 +114,38 @@ class ArtifactClassifier(nn.Module):
         if pooled:
             build_head = vgg_head if arch == "vgg19" else linear_head
             self.head = build_head(self.backbone.n_features)
-        self.locator = Locator(self.backbone.n_channels) if locates else None
+        self.families = families
+        self.locator = Locator(self.backbone.n_channels, families) if locates else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw logits (N,) of pictures (N, 3, H, W)."""
-        return self.locate(images)[0]
+        return self.locate(images).logits
 
-    def locate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Raw logits (N,) of pictures (N, 3, H, W), and of the places in them (N, h, w) if there is a locator."""
-        logits, places = self._look(images)
+    def locate(self, images: Tensor) -> Answer:
+        """All that the model says of pictures (N, 3, H, W)."""
+        answer = self._look(images)
         if self.training or not self.also_at:
-            return logits, places
-        answers = [(logits, places)]
+            return answer
+        answers = [answer]
         for side in self.also_at:
             answers.append(self._look(F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)))
-        mean = torch.stack([logits for logits, _ in answers]).mean(dim=0)
-        drawn = [fmap.unsqueeze(1) for _, fmap in answers if fmap is not None]
-        if not drawn:
-            return mean, None
-        grid = max(fmap.shape[2:] for fmap in drawn)
-        maps = [F.interpolate(fmap, size=grid, mode="bilinear") for fmap in drawn]
-        return mean, torch.cat(maps, dim=1).mean(dim=1)
+        if answer.places is None:
+            return Answer(torch.stack([answer.logits for answer in answers]).mean(dim=0), None, None)
+        drawn = [answer.places for answer in answers if answer.places is not None]
+        grid = max(fmaps.shape[2:] for fmaps in drawn)
+        maps = [F.interpolate(fmaps, size=grid, mode="bilinear") for fmaps in drawn]
+        families = torch.stack([answer.families for answer in answers if answer.families is not None]).mean(dim=0)
+        return Answer(smooth_maximum(families, dim=1), families, torch.stack(maps).mean(dim=0))
 
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _look(self, images: Tensor) -> Answer:
         """``locate`` at the size that the pictures have."""
         maps, features = self.backbone(images)
         logits = images.new_zeros(len(images)) if self.head is None else self.head(features).squeeze(1)
         if self.locator is None:
-            return logits, None
+            return Answer(logits, None, None)
         places = self.locator(maps)
-        return logits + self.locator.judge(places), places
+        families = logits.unsqueeze(1) + self.locator.judge(places)
+        return Answer(smooth_maximum(families, dim=1), families, places)
 
     def freeze(self, share: float) -> None:
         """Freeze the first ``share`` of the backbone's layer groups, from 0 (train all) to 1 (the head alone).
@@ -155,7 +189,7 @@ class Locating(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:  # (B, 3, S, S) -> (B,) and (B, h, w)
+    def forward(self, images: Tensor) -> Answer:  # of (B, 3, S, S)
         return self.model.locate(images)
 
 
@@ -197,6 +231,7 @@ def build_model(
     image_size: int = 224,
     also_at: tuple[int, ...] = (),
     locates: bool = False,
+    families: tuple[str, ...] = (),
     pooled: bool = True,
 ) -> ArtifactClassifier:
     """Build a model, its head always freshly initialised from torch's global generator.
@@ -207,6 +242,7 @@ def build_model(
         image_size: side of the square input in pixels.
         also_at: other sides at which it looks at a picture again in use.
         locates, pooled: whether it says where the artifact is, and whether it looks at the average as well.
+        families: that it tells apart where it says so.
 
     Raises:
         ArchError: there is no such network, or it cannot be used at these sizes.
@@ -215,7 +251,7 @@ def build_model(
     """
     if weights not in ("imagenet", "none"):
         raise ValueError(f"unknown weights {weights!r}: choose imagenet or none")
-    model = ArtifactClassifier(arch, image_size, also_at=also_at, locates=locates, pooled=pooled)
+    model = ArtifactClassifier(arch, image_size, also_at=also_at, locates=locates, families=families, pooled=pooled)
     if weights == "imagenet":
         load_imagenet(model.backbone)
     return model

@@ -29,10 +29,11 @@ from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results
 from artifact_utils.files.locks import output_lock
+from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.loaders import Loaders, build_loaders
-from artifact_utils.losses import FocalLoss, known_masks, mask_loss
+from artifact_utils.losses import FocalLoss, family_loss, known_masks, mask_loss, unlabelled_left_out
 from artifact_utils.metrics import choose_threshold, evaluate, scale_logits
-from artifact_utils.models import ArtifactClassifier, Locating, build_model
+from artifact_utils.models import Answer, ArtifactClassifier, Locating, build_model, smooth_maximum
 from artifact_utils.runs import (
     EventLog,
     Progress,
@@ -182,6 +183,7 @@ class Learner:
             image_size=config.eval_size,
             also_at=config.also_at,
             locates=config.locates,
+            families=config.told_apart,
             pooled=config.pooled,
         )
         self.model.freeze(config.frozen)
@@ -219,12 +221,13 @@ class Learner:
             threshold,
             also_at=config.also_at,
             locates=config.locates,
+            families=config.told_apart,
             pooled=config.pooled,
         )
 
     def step(self, batch: Sample) -> Tensor:
         """Learn from a batch with pictures in uint8; returns the loss, on the device."""
-        images, targets, masks = (tensor.to(self.device, non_blocking=True) for tensor in batch[:3])
+        images, targets, masks, said = (tensor.to(self.device, non_blocking=True) for tensor in batch[:4])
         if batch.change.numel():
             images, masks = augment_batch(images, masks, batch.change)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -232,12 +235,8 @@ class Learner:
             opinion = torch.stack([teacher(images) for teacher in self.teachers]).mean(dim=0)
             targets = targets.float().lerp(opinion, TEACHER_SHARE)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            logits, places = self.run(self.normalize(images))  # (B,) and (B, h, w)
-            loss = self.criterion(logits, targets)
-            if places is not None:
-                n_known = distributed.mean(known_masks(masks).sum().float())
-                n_known = n_known.clamp(min=1 / distributed.world_size())
-                loss = loss + self.config.mask_weight * mask_loss(places, masks, n_known)
+            answer = self.run(self.normalize(images))
+            loss = self.loss(answer, targets, masks, said)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
@@ -248,6 +247,27 @@ class Learner:
         if self.average is not None:
             self.average.update_parameters(self.model)
         return loss.detach()
+
+    def loss(self, answer: Answer, targets: Tensor, masks: Tensor, said: Tensor) -> Tensor:
+        """Of what the model says: of the pictures and, where it says what and where, of the families and the places.
+
+        Args:
+            answer: of B pictures.
+            targets: (B,) in [0, 1].
+            masks: uint8 (B, 1, S, S) as in ``Sample``.
+            said: int8 (B, ``len(FAMILY_NAMES)``) as in ``Sample``.
+        """
+        if answer.places is None or answer.families is None:
+            return self.criterion(answer.logits, targets)
+        config, families = self.config, self.model.families
+        logits, loss = answer.logits, answer.logits.new_zeros(())
+        if families:
+            said = said[:, [FAMILY_NAMES.index(family) for family in families]]
+            logits = smooth_maximum(unlabelled_left_out(answer.families, said, targets), dim=1)
+            loss = config.family_weight * family_loss(answer.families, said, config.focal_gamma)
+        n_known = distributed.mean(known_masks(masks).sum().float()).clamp(min=1 / distributed.world_size())
+        where = mask_loss(answer.places, masks, n_known, families=families)
+        return self.criterion(logits, targets) + loss + config.mask_weight * where
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to go on as if nothing had happened."""
@@ -276,7 +296,7 @@ class Teacher:
         size = (info.image_size,) * 2
         if images.shape[2:] != size:
             images = F.interpolate(images.float(), size, mode="bilinear", antialias=True).round().to(torch.uint8)
-        return torch.sigmoid(self.detector.run(images)[0] / info.temperature)
+        return torch.sigmoid(self.detector.run(images).logits / info.temperature)
 
 
 def build_optimizer(model: ArtifactClassifier, config: ResolvedConfig) -> torch.optim.Optimizer:

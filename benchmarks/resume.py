@@ -17,6 +17,7 @@ import tyro
 
 from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.datasets import Sample
+from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.runs import Progress, restore, save
 from artifact_utils.training import Learner
 
@@ -35,7 +36,8 @@ def main(arch: str = "efficientnet_lite0", rounds: int = 5) -> None:
     learner = Learner(config, torch.device(config.device), n_batches=100)
     pictures = torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8)
     learner.model.train()
-    learner.step(Sample(pictures, torch.arange(n) % 2, torch.zeros(n, 1, side, side, dtype=torch.uint8)))
+    masks, said = torch.zeros(n, 1, side, side, dtype=torch.uint8), torch.zeros(n, len(FAMILY_NAMES))
+    learner.step(Sample(pictures, torch.arange(n) % 2, masks, said))
     progress = Progress(epoch=1)
     with tempfile.TemporaryDirectory() as name:
         folder, plain_file = Path(name), Path(name) / "plain.pt"

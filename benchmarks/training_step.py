@@ -23,6 +23,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from artifact_utils.config import PRESETS, ResolvedConfig, TrainConfig, resolve
 from artifact_utils.datasets import Sample
 from artifact_utils.device import keep_freed_memory
+from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.training import Learner
 from artifact_utils.transforms import build_transforms
 
@@ -60,9 +61,9 @@ def bare(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
     def step() -> None:
         model.zero_grad(set_to_none=True)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            logits, places = model.locate(images)
-            assert places is not None
-            loss = logits.float().mean() + places.float().mean()
+            answer = model.locate(images)
+            assert answer.places is not None
+            loss = answer.logits.float().mean() + answer.places.float().mean()
         loss.backward()
 
     return step
@@ -95,7 +96,8 @@ def main(
     place = torch.device(config.device)
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
-    sample = Sample(pictures, torch.arange(batch) % 2, torch.zeros(batch, 1, size, size, dtype=torch.uint8))
+    masks, said = torch.zeros(batch, 1, size, size, dtype=torch.uint8), torch.zeros(batch, len(FAMILY_NAMES))
+    sample = Sample(pictures, torch.arange(batch) % 2, masks, said)
     plain = plain_loop(config, sample)
     timed(plain, place)
     times = {"plain": [timed(plain, place) for _ in range(rounds)], "kept": [], "engine": [], "bare": []}

@@ -27,12 +27,14 @@ def test_a_checkpoint_comes_back_as_it_was(checkpoint):
     assert torch.equal(loaded(images), model(images))
 
 
-def test_a_checkpoint_with_a_locator_comes_back_with_it(tmp_path):
-    model = build_model("efficientnet_lite0", weights="none", image_size=64, locates=True).eval()
-    save_checkpoint(tmp_path / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.4, locates=True))
+@pytest.mark.parametrize("families", [(), ("hands", "text")])
+def test_a_checkpoint_with_a_locator_comes_back_with_it(tmp_path, families):
+    options = {"locates": True, "families": families}
+    model = build_model("efficientnet_lite0", weights="none", image_size=64, **options).eval()
+    save_checkpoint(tmp_path / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.4, **options))
     loaded, info = load_checkpoint(tmp_path / "best.safetensors")
     images = torch.randn(2, 3, 64, 64)
-    assert info.locates
+    assert info.locates and info.families == families
     assert all(torch.equal(*pair) for pair in zip(loaded.locate(images), model.locate(images), strict=True))
 
 
@@ -99,6 +101,8 @@ def rewrite(path, state=None, header=None):
         {"surprise": 1},
         {"locates": 2},
         {"class_names": [1]},
+        {"families": ["feet"]},
+        {"families": ["text", "text"]},
         {"also_at": [10**9]},
         {"also_at": ["64"]},
         {"also_at": [64] * 100},

@@ -3,7 +3,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torchvision.ops import sigmoid_focal_loss
 
-from artifact_utils.losses import UNKNOWN, FocalLoss, mask_loss
+from artifact_utils.losses import (
+    ABSENT,
+    ANY_FAMILY,
+    PRESENT,
+    UNKNOWN,
+    UNLABELLED,
+    FocalLoss,
+    family_loss,
+    mask_loss,
+    mask_number,
+    unlabelled_left_out,
+)
 
 
 @pytest.fixture
@@ -71,13 +82,13 @@ def test_shapes_must_match():
 
 def test_the_mask_loss_is_small_where_the_map_is_right_and_ignores_what_nobody_knows():
     masks = torch.zeros(2, 1, 64, 64, dtype=torch.uint8)
-    masks[0, 0, :16, :16] = 1  # exactly the first cell
-    right = torch.full((2, 4, 4), -20.0)
-    right[0, 0, 0] = 20.0
+    masks[0, 0, :16, :16] = mask_number("text")  # exactly the first cell
+    right = torch.full((2, 1, 4, 4), -20.0)
+    right[0, 0, 0, 0] = 20.0
     assert mask_loss(right, masks) < 1e-6
     assert mask_loss(-right, masks) > 10
     masks[1] = UNKNOWN
-    wrong_where_unknown = torch.cat([right[:1], torch.full((1, 4, 4), 20.0)])
+    wrong_where_unknown = torch.cat([right[:1], torch.full((1, 1, 4, 4), 20.0)])
     assert mask_loss(wrong_where_unknown, masks) < 1e-6
     masks[0] = UNKNOWN
     assert mask_loss(right, masks) == 0
@@ -86,4 +97,40 @@ def test_the_mask_loss_is_small_where_the_map_is_right_and_ignores_what_nobody_k
 def test_half_a_cell_counts_as_a_whole_one():
     masks = torch.zeros(1, 1, 16, 16, dtype=torch.uint8)
     masks[0, 0, :8] = 1
-    assert mask_loss(torch.full((1, 1, 1), 20.0), masks) < 1e-6
+    assert mask_loss(torch.full((1, 1, 1, 1), 20.0), masks) < 1e-6
+
+
+def test_the_map_of_the_right_family_has_to_show_the_artifact():
+    masks = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    masks[..., :4] = mask_number("text")
+    places = torch.full((1, 2, 1, 2), -20.0)
+    places[0, 1, 0, 0] = 20.0
+    assert mask_loss(places, masks, families=("hands", "text")) < 1e-6
+    assert mask_loss(places, masks, families=("text", "hands")) > 10
+
+
+@pytest.mark.parametrize("number", [ANY_FAMILY, mask_number("glitch")])
+def test_an_artifact_of_a_family_that_has_no_map_may_be_in_any(number):
+    masks = torch.full((1, 1, 8, 8), 0, dtype=torch.uint8)
+    masks[..., :4] = number
+    for shown in range(2):
+        places = torch.full((1, 2, 1, 2), -20.0)
+        assert mask_loss(places, masks, families=("hands", "text")) > 5
+        places[0, shown, 0, 0] = 20.0
+        assert mask_loss(places, masks, families=("hands", "text")) < 1e-6
+        places[0, shown, 0, 1] = 20.0  # where there is none
+        assert mask_loss(places, masks, families=("hands", "text")) > 5
+
+
+def test_the_family_loss_leaves_out_what_nobody_said():
+    said = torch.tensor([[PRESENT, ABSENT], [UNLABELLED, ABSENT]], dtype=torch.int8)
+    right = torch.tensor([[20.0, -20.0], [20.0, -20.0]])
+    assert family_loss(right, said) < 1e-6
+    assert family_loss(right * torch.tensor([[1.0, -1.0], [1.0, 1.0]]), said) == pytest.approx(10, rel=1e-3)
+
+
+def test_what_is_not_labelled_in_a_clean_picture_is_not_learned_as_absent():
+    logits = torch.zeros(2, 2)
+    said = torch.tensor([[UNLABELLED, ABSENT], [UNLABELLED, PRESENT]], dtype=torch.int8)
+    left = unlabelled_left_out(logits, said, torch.tensor([0, 1]))
+    assert (left > -1).tolist() == [[False, True], [True, True]]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from artifact_utils.backbones import NETWORKS, ArchError
-from artifact_utils.models import ArtifactClassifier, build_model, fuse_batch_norm
+from artifact_utils.models import ArtifactClassifier, build_model, fuse_batch_norm, smooth_maximum
 
 
 @pytest.mark.parametrize("arch", NETWORKS)
@@ -16,9 +16,10 @@ def test_every_backbone_gives_one_logit_a_picture(arch):
 def test_a_locator_says_where_and_the_logit_listens(arch):
     model = build_model(arch, weights="none", image_size=64, locates=True).eval()
     with torch.inference_mode():
-        logits, places = model.locate(torch.randn(2, 3, 64, 64))
-        assert logits.shape == (2,)
-        assert places.shape == (2, 4, 4)
+        answer = model.locate(torch.randn(2, 3, 64, 64))
+        assert answer.logits.shape == (2,)
+        assert answer.families.shape == (2, 1)
+        assert answer.places.shape == (2, 1, 4, 4)
         before = model(torch.zeros(1, 3, 64, 64))
         model.locator.layers[-1].bias += 5
         assert model(torch.zeros(1, 3, 64, 64)) > before + 2
@@ -27,14 +28,30 @@ def test_a_locator_says_where_and_the_logit_listens(arch):
 def test_without_a_head_the_map_alone_answers_and_what_lies_behind_it_is_not_trained():
     model = build_model("efficientnet_lite0", weights="none", image_size=64, locates=True, pooled=False).eval()
     images = torch.randn(2, 3, 64, 64)
-    logits, places = model.locate(images)
-    assert torch.equal(logits, model.locator.judge(places))
+    answer = model.locate(images)
+    assert torch.equal(answer.logits, model.locator.judge(answer.places).squeeze(1))
     model.freeze(0.0)
     model(images).sum().backward()
     assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
     assert not model.backbone.network.conv_head.weight.requires_grad
     with pytest.raises(ValueError, match="needs the head"):
         build_model("efficientnet_lite0", weights="none", image_size=64, pooled=False)
+
+
+def test_a_map_a_family_and_the_picture_is_their_smooth_maximum():
+    families = ("hands", "text", "glitch")
+    for pooled in (False, True):
+        model = build_model(
+            "efficientnet_lite0", weights="none", image_size=64, locates=True, families=families, pooled=pooled
+        ).eval()
+        with torch.inference_mode():
+            answer = model.locate(torch.randn(2, 3, 64, 64))
+            assert answer.places.shape == (2, 3, 4, 4)
+            assert torch.equal(answer.logits, smooth_maximum(answer.families, dim=1))
+            model.locator.layers[-1].bias[1] += 9  # text, everywhere
+            changed = model.locate(torch.zeros(2, 3, 64, 64))
+            assert (changed.families.argmax(dim=1) == 1).all()
+            torch.testing.assert_close(changed.logits, changed.families[:, 1], atol=0.1, rtol=0)
 
 
 def test_the_final_vgg_head():
@@ -98,13 +115,12 @@ def test_a_picture_looked_at_in_two_sizes_has_the_mean_answer():
     images = torch.rand(2, 3, 96, 96)
     smaller = torch.nn.functional.interpolate(images, size=(64, 64), mode="bilinear", antialias=True)
     with torch.inference_mode():
-        logits, places = model.eval().locate(images)
+        both = model.eval().locate(images)
         model.also_at = ()
-        alone, alone_places = model.locate(images)
-        small, _ = model.locate(smaller)
-    torch.testing.assert_close(logits, (alone + small) / 2)
-    assert places.shape == alone_places.shape
-    assert not torch.equal(places, alone_places)
+        alone, small = model.locate(images), model.locate(smaller)
+    torch.testing.assert_close(both.logits, (alone.logits + small.logits) / 2)
+    assert both.places.shape == alone.places.shape
+    assert not torch.equal(both.places, alone.places)
 
 
 def test_training_looks_once():

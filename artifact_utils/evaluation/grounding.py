@@ -109,10 +109,10 @@ def point_at_made_artifacts(
     maps: dict[str, list[npt.NDArray[np.float32]]] = {method: [] for method in methods}
     masks = []
     for index in range(len(dataset)):
-        square, _, mask, _ = dataset[index]
+        square, _, mask, *_ = dataset[index]
         if detector.probabilities(square.unsqueeze(0))[0] >= detector.threshold:
             picture = square.permute(1, 2, 0).numpy()
-            masks.append(mask[0].numpy() == 1)
+            masks.append(mask[0].numpy() > 0)
             for method in methods:
                 maps[method].append(heat_map(detector, picture, method=method))
     return pointing_game(maps, masks), len(masks) / max(len(dataset), 1)
@@ -136,8 +136,8 @@ def _picture_and_mask(portrait: Portrait, image_size: int) -> tuple[Path | npt.N
     dataset = ArtifactDataset([portrait], image_size, v2.Identity())
     for error in dataset.rejected:
         raise error
-    square, _, mask, _ = dataset[0]
-    return square.permute(1, 2, 0).numpy(), mask[0].numpy() == 1
+    square, _, mask, *_ = dataset[0]
+    return square.permute(1, 2, 0).numpy(), (mask[0].numpy() > 0)
 
 
 def measure_grounding(

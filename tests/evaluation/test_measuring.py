@@ -32,7 +32,7 @@ def dataset(portraits):
 
 
 def test_logits_come_in_the_order_of_the_data_set_whatever_the_order_of_the_loader(detector, dataset):
-    expected = [detector.run(dataset[i].image.unsqueeze(0))[0].item() for i in range(len(dataset))]
+    expected = [detector.run(dataset[i].image.unsqueeze(0)).logits.item() for i in range(len(dataset))]
     assert len({round(logit, 6) for logit in expected}) > 6  # a wrong row would be seen
     permuted = [[11, 0, 3], [5], [1, 2, 10, 9], [4, 8, 6, 7]]
     for loader in (
