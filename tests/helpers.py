@@ -74,6 +74,22 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "best.safetensors")
 
 
+def assert_same_state(one, other):
+    """Bitwise, through all that a state holds: weights, average, optimiser, schedule, progress."""
+    assert type(one) is type(other)
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name in one.keys() - {"seconds"}:
+            assert_same_state(one[name], other[name])
+    elif isinstance(one, list | tuple):
+        for a, b in zip(one, other, strict=True):
+            assert_same_state(a, b)
+    else:
+        assert one == other
+
+
 def draw_noise(path: Path, seed: int) -> Path:
     """A small PNG, whatever its name says, that no other seed gives."""
     path.parent.mkdir(parents=True, exist_ok=True)

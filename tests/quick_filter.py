@@ -1,9 +1,6 @@
-"""A filter whose detector takes microseconds, and a way to kill it before any of its file operations."""
+"""A filter whose detector takes microseconds."""
 
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +8,6 @@ from unittest.mock import patch
 
 from artifact_utils.detector import Prediction
 from artifact_utils.filtering import FilterConfig, move_flagged, score_folder
-
-EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.utime", "sqlite3.connect"}
 
 
 @dataclass
@@ -47,33 +42,3 @@ def quick_filter(folder: Path) -> Iterator[FilterConfig]:
 def score_and_move(config: FilterConfig) -> None:
     score_folder(config)
     move_flagged(config)
-
-
-def in_child(function: Callable[[FilterConfig], object], config: FilterConfig, kill_at: int | None = None) -> int:
-    """Run in a process of its own, which is killed before that file operation; returns how many there were."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        n = 0
-
-        def hook(event: str, _: object) -> None:
-            nonlocal n
-            if event in EVENTS:
-                n += 1
-                if n == kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        status = 1
-        try:
-            sys.addaudithook(hook)
-            function(config)
-            os.write(writer, str(n).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(writer)
-    _, status = os.waitpid(child, 0)
-    with os.fdopen(reader) as answer:
-        text = answer.read()
-    assert os.waitstatus_to_exitcode(status) in ((0,) if kill_at is None else (0, -signal.SIGKILL))
-    return int(text or 0)

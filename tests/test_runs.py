@@ -1,17 +1,14 @@
 """The run folder: a run that was stopped, killed or damaged, and continued, is one that ran through, bit for bit."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from helpers import weights_of
+from helpers import assert_same_state, weights_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from artifact_utils import training
@@ -24,22 +21,6 @@ ROOT = Path(__file__).parent.parent
 
 class Killed(BaseException):
     """Nobody catches it, like kill -9."""
-
-
-def assert_same_state(one, other):
-    """Bitwise, through all that a state holds: weights, average, optimiser, schedule, progress."""
-    assert type(one) is type(other)
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys()
-        for name in one.keys() - {"seconds"}:
-            assert_same_state(one[name], other[name])
-    elif isinstance(one, list | tuple):
-        for a, b in zip(one, other, strict=True):
-            assert_same_state(a, b)
-    else:
-        assert one == other
 
 
 def state_of(run):
@@ -99,113 +80,6 @@ def test_ctrl_c_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config
     resumed = train(TrainConfig(out=interrupted.out, resume=True, device="cpu", workers=0))
     before, after = weights_of(straight), weights_of(resumed)
     assert all(torch.equal(before[name], after[name]) for name in before)
-
-
-KILLING = """
-import os
-import random
-import signal
-import sys
-import threading
-import time
-import traceback
-from pathlib import Path
-
-import torch
-from torch.utils.tensorboard import SummaryWriter  # once, not in every child
-
-from artifact_utils import training
-from artifact_utils.config import TrainConfig
-from artifact_utils.files.writing import is_part
-
-torch.set_num_threads(1)  # a forked process has no other threads to wait for
-CONFIG = TrainConfig(
-    data=Path(sys.argv[1]), arch="efficientnet_lite0", weights="none", image_size=32, epochs=2, batch_size=2,
-    device="cpu", workers=0, ema=0.9, layer_decay=0.8, test=False,
-)
-N_KILLS, SEED = map(int, sys.argv[2:])
-
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def kill_at_file_operation(run, number, rng):
-    # files of the run being opened, renamed or removed; a renamed one loses its end first, as if still being written
-    operations = iter(range(1, number))
-
-    def hook(event, arguments):
-        if event not in ("open", "os.rename", "os.remove") or not str(arguments[0]).startswith(f"{run}/"):
-            return
-        if next(operations, None) is None:
-            if event == "os.rename" and is_part(Path(arguments[0]).name):
-                os.truncate(arguments[0], rng.randrange(os.path.getsize(arguments[0])))
-            kill()
-
-    sys.addaudithook(hook)
-
-
-def kill_after(seconds):
-    # of processor time, so that the load of the machine moves nothing
-    def watch():
-        while time.process_time() < seconds:
-            time.sleep(0.002)
-        kill()
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def start(run, prepare=lambda: None):
-    child = os.fork()
-    if child == 0:
-        try:
-            prepare()
-            resume = (run / "config.json").exists()
-            training.train(TrainConfig(out=run, resume=True, device="cpu", workers=0) if resume
-                           else TrainConfig(**{**vars(CONFIG), "out": run}))
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    _, status, used = os.wait4(child, 0)
-    return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
-
-
-status, seconds = start(Path("straight"))
-assert status == 0
-rng, run, n_killed = random.Random(SEED), Path("killed"), 0
-while n_killed < N_KILLS and not (run / "metrics.json").exists():
-    after, operation = rng.uniform(0.0, seconds / 2), rng.randint(1, 24)
-    if n_killed % 2:
-        prepare = lambda: kill_after(after)
-    else:
-        prepare = lambda: kill_at_file_operation(run, operation, random.Random(operation))
-    status, _ = start(run, prepare)
-    assert status in (0, -signal.SIGKILL), status
-    n_killed += status != 0
-if not (run / "metrics.json").exists():
-    assert start(run)[0] == 0
-print(n_killed, "times killed")
-"""
-
-
-def test_killed_at_many_moments_a_run_ends_as_if_nothing_had_happened(dataset_folder, tmp_path):
-    (tmp_path / "killing.py").write_text(KILLING)
-    n_kills, seed = 6, 0
-    process = subprocess.run(
-        [sys.executable, "killing.py", str(dataset_folder), str(n_kills), str(seed)], cwd=tmp_path, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"}, capture_output=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stdout + process.stderr
-    assert int(process.stdout.splitlines()[-1].split()[0]) >= 3, process.stdout
-    assert "cannot be read" not in process.stdout  # a state is there whole or not at all
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    assert_same_state(state_of(straight), state_of(killed))
-    before, after = weights_of(straight), weights_of(killed)
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    assert (killed / "validation.csv").read_bytes() == (straight / "validation.csv").read_bytes()
-    metrics = [json.loads((run / "metrics.json").read_text()) for run in (straight, killed)]
-    assert metrics[0] | {"train_seconds": 0} == metrics[1] | {"train_seconds": 0}
 
 
 def test_a_run_killed_at_its_very_end_is_calibrated_once(config):

@@ -47,7 +47,8 @@ def apply(plan: Plan) -> None:
     with output_lock(output, output / ".lock"):
         if read_manifest(output) != plan.previous:
             raise OrganizeError(f"{str(output / MANIFEST)!r} changed since it was read: run again")
-        _remove_leftovers(output, plan.found)
+        known = set(plan.previous) - set(unconfirmed(output))  # a killed undo may have begun to put them back
+        _remove_leftovers(output, {*plan.found, *known})
         write_manifest(output, plan.entries, plan.found)
         write_csv(output / REJECTED, ("source", "reason"), plan.rejected)
         for entry in progress_bar(plan.todo, "placing", only_in_terminal=True):

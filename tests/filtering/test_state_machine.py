@@ -7,11 +7,12 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from faults.killing import Moment, run_child
 from helpers import files_below
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from quick_filter import in_child, quick_filter, score_and_move
+from quick_filter import quick_filter, score_and_move
 
 from artifact_utils.files.writing import FileError
 from artifact_utils.filtering import move_flagged, score_folder, undo
@@ -105,11 +106,11 @@ class UserAndFilter(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from([score_and_move, silently_undo]), threshold=THRESHOLDS, kill_at=st.integers(1, 80))
     def be_killed(self, what, threshold, kill_at):
-        def run(config):
+        def run():
             with suppress(FileError):
-                what(config)
+                what(replace(self.config, threshold=threshold))
 
-        in_child(run, replace(self.config, threshold=threshold), kill_at)
+        run_child(run, self.config.folder.parent, Moment(operation=kill_at))
 
     @invariant()
     def every_content_is_there_once(self):

@@ -1,6 +1,4 @@
-import contextlib
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -167,31 +165,3 @@ def test_a_full_disk_loses_nothing(source: Path, monkeypatch: pytest.MonkeyPatch
     assert run(OrganizeConfig(source, output)) == 0
     assert files_below(source) == before
     assert len([name for name in files_below(output) if name.endswith(".png")]) == 8
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_the_script_killed_at_random_moments_finishes_the_job(source: Path, mode: str) -> None:
-    for i in range(100):
-        draw_noise(source / f"train/more_{i:03}_0.png", 1000 + i)
-    output, pictures = (
-        source.parent / "dataset",
-        {data for name, data in files_below(source).items() if "text" not in name},
-    )
-    command = [sys.executable, str(SCRIPT), "--source", str(source), "--output", str(output), "--mode", mode]
-    environment = os.environ | {"PYTHONPATH": str(SCRIPT.parent)}
-    moments = random.Random(mode)
-    for done in (0, 50):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        enough = done + moments.randrange(40)
-        while process.poll() is None and sum(path.suffix == ".png" for path in output.rglob("*")) <= enough:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.002)
-        process.kill()
-        process.wait()
-        assert {data for name, data in files_below(source.parent).items() if name.endswith(".png")} >= pictures
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert finished.stdout.splitlines()[4].split() == ["all", "106", "2", "108"]
-    placed = [data for name, data in files_below(output).items() if not name.endswith(".csv")]
-    assert len(placed) == 108
-    assert set(placed) == pictures
-    assert len(list(source.rglob("*.png"))) == (1 if mode == "move" else 109)

@@ -1,7 +1,3 @@
-import os
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,53 +90,3 @@ def test_undo_of_a_move_never_overwrites(source: Path) -> None:
     other.unlink()
     assert undo(output) == []
     assert files_below(source) == before
-
-
-def killed_at(event: int, job: Callable[[], object]) -> bool:
-    """Do a job in a child process that is killed (-9) just before its n-th change or opening of a file."""
-    child = os.fork()
-    if child == 0:
-        left = event
-
-        def hook(name: str, _: object) -> None:
-            nonlocal left
-            if name in ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.utime"):
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
-        code = 1
-        try:
-            job()
-            code = 0
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, -signal.SIGKILL)  # a job that fails by itself is neither done nor killed
-    return code != 0
-
-
-@pytest.mark.filterwarnings("ignore:This process")  # fork with threads: Python 3.12 warns
-@pytest.mark.parametrize("mode", MODES)
-def test_killed_at_any_step_nothing_is_lost_or_doubled(source: Path, mode: str) -> None:
-    output, start = source.parent / "dataset", files_below(source)
-
-    def organise() -> None:
-        apply(plan(source, output, mode=mode))
-
-    organise()
-    finished = files_below(source.parent)
-    undo(output)
-    event = 1
-    while killed_at(event, organise):
-        assert set(files_below(source.parent).values()) >= set(start.values())
-        if event % 2:
-            organise()
-            assert files_below(source.parent) == finished
-            killed_at(event, lambda: undo(output))
-        undo(output)
-        assert files_below(source) == start
-        assert not output.exists()
-        event += 3
-    assert event > 30
