@@ -1,7 +1,7 @@
 """Checkpoints: the weights of a model in one safetensors file, with all that is needed to use them on pictures."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from artifact_utils.backbones import ArchError, check_arch, normalisation
+from artifact_utils.backbones import NETWORKS, ArchError, check_arch, load_imagenet, normalisation
 from artifact_utils.backbones.parameter_names import rename
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files.writing import write_bytes
@@ -42,6 +42,9 @@ class ModelInfo:
     """The probability is ``sigmoid(logit / temperature)``; the threshold is one of these probabilities."""
     calibrated: bool = False
     """Whether the temperature was fitted, on the validation people."""
+    backbone: str = ""
+    """SHA-256 of the file of this package that holds the weights of a frozen backbone; empty where the checkpoint has
+    them itself."""
     class_names: tuple[str, ...] = CLASS_NAMES
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -57,6 +60,8 @@ class ModelInfo:
 def save_checkpoint(path: Path, model: ArtifactClassifier, info: ModelInfo, *, half: bool = False) -> None:
     """Write weights and ``info`` as one safetensors file, whole or not at all.
 
+    Of a frozen backbone whose weights come with this package only their SHA-256 is written.
+
     Args:
         half: store weights in 16 bits, for half the size; the statistics of batch norms, and what is too large for
             16 bits, keep 32.
@@ -65,6 +70,7 @@ def save_checkpoint(path: Path, model: ArtifactClassifier, info: ModelInfo, *, h
     state = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
     if half:
         state = {name: tensor.half() if _fits_half(name, tensor) else tensor for name, tensor in state.items()}
+    info = replace(info, backbone=model.backbone.packaged)
     write_bytes(path, serialize(state, metadata={"artifact_utils": json.dumps(asdict(info))}))
 
 
@@ -82,6 +88,7 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
 
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of this project.
+        WeightsError: its backbone is one that comes with this package, and is missing or damaged there.
     """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}: name a run folder or a .safetensors file")
@@ -98,13 +105,15 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
     if not all(torch.isfinite(tensor).all() for tensor in state.values() if tensor.is_floating_point()):
         raise CheckpointError(f"{path} holds weights that are not finite: train again or copy it anew")
     model = _empty_model(path, info)
+    if info.backbone:
+        load_imagenet(model.backbone)
     model.load_state_dict(_fit(path, model, state))
     return model.to(device).eval(), info
 
 
 def _empty_model(path: Path, info: ModelInfo) -> ArtifactClassifier:
     try:
-        return ArtifactClassifier(
+        model = ArtifactClassifier(
             info.arch,
             info.image_size,
             also_at=info.also_at,
@@ -112,6 +121,9 @@ def _empty_model(path: Path, info: ModelInfo) -> ArtifactClassifier:
             families=info.families,
             pooled=info.pooled,
         )
+        model.backbone.requires_grad_(not info.backbone)
+        model.backbone.loaded_from = info.backbone
+        return model
     except (ArchError, ValueError) as error:  # the header may name any sizes
         raise CheckpointError(f"{path} does not hold a model that can be built: {error}") from error
 
@@ -161,12 +173,16 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
             "calibrated": isinstance(info.calibrated, bool),
             "threshold": _lies_in(info.threshold, 0.0, 1.0),
             "temperature": _lies_in(info.temperature, *TEMPERATURES),
+            "backbone": isinstance(info.backbone, str),
             "metrics": isinstance(info.metrics, dict),
         }
         wrong = [f"{name}={str(getattr(info, name))[:60]}" for name, is_good in good.items() if not is_good]
         if wrong:
             raise ValueError(", ".join(wrong))
         check_arch(info.arch)
+        packaged = NETWORKS[info.arch].sha256 if info.arch in NETWORKS else ""
+        if info.backbone not in ("", packaged):
+            raise ValueError(f"it needs another version of this package, whose {info.arch} is {info.backbone[:8]}...")
     except (TypeError, KeyError, ValueError, AttributeError, RecursionError, ArchError) as error:  # a stranger's JSON
         raise CheckpointError(f"{path} was not written by this project, or its header is damaged: {error}") from error
     return info

@@ -211,7 +211,7 @@ def package(run: Path, threshold: float | None = None) -> None:
     """
     model, info = load_checkpoint(checkpoint_file(run))
     info = _with_threshold(info, threshold)
-    n_bytes = 2 * sum(parameter.numel() for parameter in model.parameters())
+    n_bytes = 2 * sum(tensor.numel() for tensor in model.state_dict().values())
     if n_bytes > MAX_PRETRAINED_BYTES:
         raise CheckpointError(
             f"{info.arch} takes {n_bytes / 1e6:.0f} MB, {MAX_PRETRAINED_BYTES / 1e6:.0f} are allowed: "

@@ -158,6 +158,8 @@ class ArtifactClassifier(nn.Module):
         for number, group in enumerate(groups):
             for parameter in group:
                 parameter.requires_grad_(number >= first)
+        if first < len(groups):
+            self.backbone.loaded_from = ""  # from now on its weights are its own
         for parameter in self._unheard():
             parameter.requires_grad_(False)
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
 from artifact_utils.augmentation import augment_batch
+from artifact_utils.backbones import comes_packaged
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import ResolvedConfig, Schedule, TrainConfig
 from artifact_utils.console import progress_bar
@@ -171,7 +172,7 @@ class Learner:
         config: what to train and how.
         device: where.
         n_batches: batches of an epoch.
-        restored: whether a state will be loaded, which brings its own weights.
+        restored: whether a state will be loaded, which brings its own weights, save those that come with this package.
     """
 
     def __init__(self, config: ResolvedConfig, device: torch.device, *, n_batches: int, restored: bool = False) -> None:
@@ -179,7 +180,7 @@ class Learner:
         torch.manual_seed(config.seed)
         self.model = build_model(
             config.arch,
-            weights="none" if restored else config.weights,
+            weights="none" if restored and not comes_packaged(config.arch) else config.weights,
             image_size=config.eval_size,
             also_at=config.also_at,
             locates=config.locates,

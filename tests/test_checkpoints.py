@@ -3,9 +3,11 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torchvision import models as zoo
 
+from artifact_utils.backbones import NETWORKS
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.models import ArtifactClassifier, build_model
 
@@ -52,6 +54,37 @@ def test_a_checkpoint_in_16_bits_is_half_as_large_and_answers_alike(arch, tmp_pa
     assert info == ModelInfo(arch, 64, 0.4)
     assert {p.dtype for p in [*loaded.parameters(), *loaded.buffers()]} == {torch.float32, torch.int64}
     torch.testing.assert_close(loaded(images), model(images), atol=2e-3, rtol=2e-2)
+
+
+def test_a_checkpoint_of_a_packaged_backbone_that_is_frozen_names_it_and_holds_the_rest(tmp_path):
+    torch.manual_seed(0)
+    model = build_model("clip_vit_b16", image_size=64, locates=True).eval()
+    model.freeze(1.0)
+    path = tmp_path / "best.safetensors"
+    save_checkpoint(path, model, ModelInfo("clip_vit_b16", 64, 0.4, locates=True))
+    assert path.stat().st_size < 4e6
+    loaded, info = load_checkpoint(path)
+    assert info.backbone == NETWORKS["clip_vit_b16"].sha256
+    images = torch.randn(2, 3, 64, 64)
+    assert all(torch.equal(*pair) for pair in zip(loaded.locate(images), model.locate(images), strict=True))
+    save_checkpoint(tmp_path / "again.safetensors", loaded, info)
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+    with safe_open(path, framework="pt") as file:
+        fields = json.loads(file.metadata()["artifact_utils"]) | {"backbone": "0123456789"}
+    save_file(load_file(path), path, metadata={"artifact_utils": json.dumps(fields)})
+    with pytest.raises(CheckpointError, match=r"needs another version of this package, whose clip_vit_b16 is 01234567"):
+        load_checkpoint(path)
+
+
+def test_a_packaged_backbone_that_was_trained_is_stored(tmp_path):
+    model = build_model("clip_vit_b16", image_size=64, locates=True).eval()
+    model.freeze(0.75)
+    model.freeze(1.0)
+    save_checkpoint(tmp_path / "best.safetensors", model, ModelInfo("clip_vit_b16", 64, 0.4, locates=True), half=True)
+    assert (tmp_path / "best.safetensors").stat().st_size > 1e8
+    loaded, info = load_checkpoint(tmp_path / "best.safetensors")
+    assert info.backbone == ""
+    assert loaded.state_dict().keys() == model.state_dict().keys()
 
 
 def test_what_16_bits_cannot_hold_keeps_32(checkpoint):

@@ -123,6 +123,14 @@ def test_a_picture_looked_at_in_two_sizes_has_the_mean_answer():
     assert not torch.equal(both.places, alone.places)
 
 
+def test_a_frozen_packaged_backbone_can_be_exported():
+    model = build_model("clip_vit_b16", image_size=64, locates=True, pooled=False).eval()
+    model.freeze(1.0)
+    images = torch.randn(2, 3, 64, 64)
+    exported = torch.export.export(model, (images,)).module()
+    torch.testing.assert_close(exported(images), model(images))
+
+
 def test_training_looks_once():
     model = build_model("efficientnet_lite0", weights="none", image_size=96, also_at=(64,), locates=True).train()
     sides = []

@@ -9,6 +9,7 @@ import functools
 import math
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from artifact_utils.backbones.plans import NetworkPlan, plan_network, run_network
 from artifact_utils.console import ArtifactUtilsError
+from artifact_utils.device import cpu_has_bf16
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 1024
 
@@ -37,14 +39,16 @@ class Preset:
     weights: str | None
     """Name of torchvision's weights, as ``torchvision.models.get_weight`` takes it, or of a file in ``pretrained/``;
     None: they are in a pip package."""
-    sha256: str = ""
-    """Of the file in ``pretrained/``."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of timm's network, where torchvision's differs."""
     indices: tuple[int, ...] | None = None
     """Of the maps, as timm numbers them. None: the last of each of the two coarsest scales."""
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    sha256: str = ""
+    """Of the file in ``pretrained/``."""
+    in_bf16: bool = False
+    """Whether CPUs that multiply in bf16 do so in use, too."""
 
 
 def _lite(number: int) -> Preset:
@@ -59,21 +63,25 @@ NETWORKS: dict[str, Preset] = {
     "mobilenet_v2": Preset("mobilenetv2_100", "MobileNet_V2_Weights.IMAGENET1K_V1"),
     "resnet18": Preset("resnet18", "ResNet18_Weights.IMAGENET1K_V1"),
     "resnet50": Preset("resnet50", "ResNet50_Weights.IMAGENET1K_V2"),
-    "efficientnet_b0": Preset(
-        "efficientnet_b0", "EfficientNet_B0_Weights.IMAGENET1K_V1", options={"drop_path_rate": 0.2}
-    ),
+    "efficientnet_b0": Preset("efficientnet_b0", "EfficientNet_B0_Weights.IMAGENET1K_V1", {"drop_path_rate": 0.2}),
     "convnext_tiny": Preset("convnext_tiny", "ConvNeXt_Tiny_Weights.IMAGENET1K_V1", options={"drop_path_rate": 0.1}),
     "vit_b_16": Preset("vit_base_patch16_224", "ViT_B_16_Weights.IMAGENET1K_V1"),
     "clip_vit_b16": Preset(  # the first eight blocks: what comes behind them sees people and scenes rather than faults
         "vit_base_patch16_clip_quickgelu_224",
         "clip_vit_b16.safetensors",
-        "71aa720d83e999dea954fef1a68ea9f57e1f79a4add53a625af170c316d40343",
         {"depth": 8, "final_norm": False},
         mean=(0.48145466, 0.4578275, 0.40821073),
         std=(0.26862954, 0.26130258, 0.27577711),
+        sha256="71aa720d83e999dea954fef1a68ea9f57e1f79a4add53a625af170c316d40343",
+        in_bf16=True,
     ),
 }
 """By their short names. ``name.tag``, such as ``resnet18.a1_in1k``, is timm's own even where the name is a preset's."""
+
+
+def comes_packaged(arch: str) -> bool:
+    """Whether the weights of a network come with this package."""
+    return arch in NETWORKS and bool(NETWORKS[arch].sha256)
 
 
 def check_arch(arch: str) -> None:
@@ -124,6 +132,7 @@ class Backbone(nn.Module):
         mean, std: what pictures are normalised with.
         is_dense: whether it spends its time on multiplications, so that bf16 pays on a CPU with units for it.
         explained: the module whose output heat maps are drawn from; ``to_map`` brings that output into a map's shape.
+        loaded_from: SHA-256 of the file of this package that all its weights are from; empty where they are not.
 
     Raises:
         ArchError: there is no such network, or it cannot be used: it has no maps, or cannot take pictures of this size.
@@ -137,10 +146,35 @@ class Backbone(nn.Module):
         self.n_channels, self.n_features, self.is_dense = plan.n_channels, plan.n_features, plan.is_dense
         self.network: Any = create_network(arch, plan.options)
         self._plan = plan
+        self.loaded_from = ""
+        self.register_load_state_dict_post_hook(_miss_nothing_packaged)
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Maps (N, C, h, w), finest first, and pooled features (N, n_features) of normalised pictures (N, 3, H, W)."""
-        return run_network(self.network, images, self._plan.indices)
+        if not self._uses_bf16(images.device):
+            return run_network(self.network, images, self._plan.indices)
+        with torch.autocast("cpu", torch.bfloat16):
+            maps, features = run_network(self.network, images, self._plan.indices)
+        return [fmap.float() for fmap in maps], features.float()
+
+    def _uses_bf16(self, device: torch.device) -> bool:
+        """Whether this pass is in bf16 whatever the caller computes in: in use, where no gradients are wanted."""
+        preset = NETWORKS.get(self.arch)
+        in_use = not torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        return preset is not None and preset.in_bf16 and in_use and device.type == "cpu" and cpu_has_bf16()
+
+    @property
+    def packaged(self) -> str:
+        """SHA-256 of the file of this package that the weights are from, as long as none is trained; else empty.
+
+        Such weights are in no ``state_dict``: a checkpoint names the file.
+        """
+        return "" if any(parameter.requires_grad for parameter in self.parameters()) else self.loaded_from
+
+    def state_dict(self, *args: Any, destination: Any = None, **options: Any) -> Any:
+        if self.packaged:
+            return OrderedDict() if destination is None else destination
+        return super().state_dict(*args, destination=destination, **options)
 
     def all_maps(self, images: Tensor) -> list[Tensor]:
         """Maps (N, C, h, w) of all depths that timm gives out, from input to output."""
@@ -183,6 +217,14 @@ class Backbone(nn.Module):
             matcher = {name: _in_own_groups(patterns) for name, patterns in matcher.items()}
         groups = group_parameters(self.network, matcher, return_values=True)
         return [groups[number] for number in sorted(groups)]
+
+
+def _miss_nothing_packaged(backbone: Backbone, incompatible: Any) -> None:
+    """Called when a state was loaded into a model: what is packaged may be missing there."""
+    if backbone.packaged:
+        own = {f"network.{name}" for name, _ in backbone.network.named_parameters()}
+        missing = incompatible.missing_keys
+        missing[:] = [name for name in missing if not any(name.endswith(f".{known}") or name == known for known in own)]
 
 
 def _by_name(network: nn.Module) -> list[list[nn.Parameter]]:

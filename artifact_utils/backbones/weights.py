@@ -26,7 +26,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_weight
 
-from artifact_utils.backbones.networks import NETWORKS, Backbone, check_arch, create_network
+from artifact_utils.backbones.networks import NETWORKS, Backbone, check_arch, comes_packaged, create_network
 from artifact_utils.backbones.packaged import PRETRAINED, read_packaged
 from artifact_utils.backbones.parameter_names import rename
 from artifact_utils.console import ArtifactUtilsError
@@ -52,7 +52,7 @@ def load_imagenet(backbone: Backbone) -> None:
     arch, own = backbone.arch, backbone.network.state_dict()
     if arch not in NETWORKS:
         state = _timm_state(arch, backbone.options)
-    elif NETWORKS[arch].sha256:
+    elif comes_packaged(arch):
         state = _own_state(arch)
     elif NETWORKS[arch].weights is None:
         state = rename(arch, backbone.network, _packaged_state(arch))
@@ -64,6 +64,7 @@ def load_imagenet(backbone: Backbone) -> None:
     if missing:
         raise WeightsError(f"the weights for {arch} lack {missing[0]} and {len(missing) - 1} more entries")
     backbone.network.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+    backbone.loaded_from = NETWORKS[arch].sha256 if arch in NETWORKS else ""
 
 
 def missing_weights(arch: str) -> str | None:
@@ -74,7 +75,7 @@ def missing_weights(arch: str) -> str | None:
     """
     check_arch(arch)
     try:
-        if arch in NETWORKS and NETWORKS[arch].sha256:
+        if comes_packaged(arch):
             _own_file(arch)
         elif arch in NETWORKS and NETWORKS[arch].weights is None:
             _packaged_file(arch)

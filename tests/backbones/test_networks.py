@@ -197,6 +197,22 @@ def test_the_packaged_vit_takes_other_sizes_by_resampled_positions():
     assert (maps[0].shape, features.shape) == ((1, 768, 10, 10), (1, 768))
 
 
+def test_in_use_a_cpu_with_units_for_bf16_runs_the_packaged_vit_in_it(monkeypatch):
+    torch.manual_seed(0)
+    backbone, images, answers = Backbone("clip_vit_b16", 64).eval(), torch.randn(2, 3, 64, 64), {}
+    for has_units in (False, True):
+        monkeypatch.setattr("artifact_utils.backbones.networks.cpu_has_bf16", lambda has_units=has_units: has_units)
+        for name, with_gradients in (("training", True), ("use", False)):
+            with torch.set_grad_enabled(with_gradients):
+                (answers[name, has_units],), _ = backbone(images)
+    assert torch.equal(answers["training", False], answers["use", False])
+    assert torch.equal(answers["training", False], answers["training", True])
+    assert answers["use", True].dtype == torch.float32
+    assert not torch.equal(answers["use", True], answers["use", False])
+    similar = torch.cosine_similarity(answers["use", True], answers["use", False], dim=1)
+    assert similar.min() > 0.999
+
+
 def test_building_one_leaves_the_random_state_to_its_weights():
     states = []
     for _ in range(2):
