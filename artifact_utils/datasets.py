@@ -17,7 +17,8 @@ from artifact_utils.augmentation import Recipe, draw_change, encode_change, jpeg
 from artifact_utils.cache import Squares, decode_squares
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.faces import FACE_COLUMNS, Face, find_shares
-from artifact_utils.files.writing import is_utf8, read_csv
+from artifact_utils.files.tables import read_csv
+from artifact_utils.files.writing import is_utf8
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN, FAMILY_NAMES, Portrait
 from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED, mask_number

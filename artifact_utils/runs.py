@@ -18,7 +18,8 @@ import torch
 from artifact_utils import distributed
 from artifact_utils.config import ResolvedConfig, TrainConfig, flag, resolve
 from artifact_utils.console import INTERRUPTED, ArtifactUtilsError
-from artifact_utils.files.writing import is_part, write_bytes, write_csv, write_json
+from artifact_utils.files.tables import write_csv
+from artifact_utils.files.writing import is_part, write_bytes, write_json
 
 logger = logging.getLogger(__name__)
 

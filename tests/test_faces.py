@@ -11,7 +11,7 @@ from PIL import Image
 
 from artifact_utils.datasets import ArtifactDataset, Draw
 from artifact_utils.faces import FACE_COLUMNS, MODEL, Face, find_face, find_shares
-from artifact_utils.files.writing import read_csv
+from artifact_utils.files.tables import read_csv
 from artifact_utils.images import load_image
 from artifact_utils.labels import Portrait
 from artifact_utils.transforms import build_transforms

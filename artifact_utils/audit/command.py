@@ -7,6 +7,7 @@ from pathlib import Path
 import tyro
 
 from artifact_utils.files.locks import output_lock
+from artifact_utils.files.tables import write_frame
 from artifact_utils.files.writing import write_bytes
 
 
@@ -47,8 +48,7 @@ def _audit(config: AuditConfig) -> None:
     tables = {"issues": findings.issues, "duplicates": findings.duplicates, "label_errors": findings.label_errors}
     for name, frame in tables.items():
         if frame is not None:
-            text = frame.to_csv(index=False).encode("utf-8", "surrogateescape")
-            write_bytes(config.out / f"{name}.csv", text)
+            write_frame(config.out / f"{name}.csv", frame)
     write_bytes(config.out / "report.html", render_html(config.folder, findings).encode())
     print(findings.balance().to_string(index=False))
     print()

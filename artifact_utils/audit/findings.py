@@ -11,7 +11,7 @@ from artifact_utils.audit.duplicates import find_duplicates, find_leaks, united_
 from artifact_utils.audit.issues import THRESHOLDS, find_issues
 from artifact_utils.audit.scanning import scan
 from artifact_utils.audit.shortcuts import Shortcuts, find_shortcuts
-from artifact_utils.files.writing import read_csv
+from artifact_utils.files.tables import read_csv
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
 
 

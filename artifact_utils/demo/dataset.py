@@ -27,7 +27,7 @@ from artifact_utils.demo.recipe import (
     plan_split,
 )
 from artifact_utils.faces import FACE_COLUMNS
-from artifact_utils.files.writing import read_csv, write_csv
+from artifact_utils.files.tables import read_csv, write_csv
 from artifact_utils.synthesis import harmless_edit, inject
 
 _SUFFIXES = (".png", ".jpg")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from artifact_utils.demo.dataset import build_demo_dataset, write_whole
 from artifact_utils.faces import FACE_COLUMNS
-from artifact_utils.files.writing import read_csv, write_csv
+from artifact_utils.files.tables import read_csv, write_csv
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.organize import apply, plan
 

@@ -39,14 +39,14 @@ def main() -> None:
     arguments = read_arguments(Arguments, __doc__)
     limits = dict(_limit(text) for text in arguments.false_alarms_of)
     config = TrainConfig(**{field.name: getattr(arguments, field.name) for field in fields(TrainConfig)})
-    from artifact_utils.files.writing import write_bytes
+    from artifact_utils.files.tables import write_frame
     from artifact_utils.plots import plot_slices
 
     predictions = leave_one_out(arguments.folder, config)
     threshold = common_threshold(predictions, arguments.false_alarms, limits)
     table = by_generator(predictions, threshold)
     for name, content in (("left_out", predictions), ("by_generator", table)):
-        write_bytes(arguments.folder / f"{name}.csv", content.to_csv(index=False).encode())
+        write_frame(arguments.folder / f"{name}.csv", content)
     plot_slices(table).savefig(arguments.folder / "by_generator.png")
     print(table.drop(columns="slice").round(3).to_string(index=False))
     print(f"\nthreshold {threshold:.3f}; everything is in {arguments.folder}")
@@ -108,7 +108,7 @@ def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame"
     from artifact_utils.datasets import ArtifactDataset, with_made_artifacts
     from artifact_utils.detector import Detector
     from artifact_utils.evaluation.measuring import predict
-    from artifact_utils.files.writing import write_bytes
+    from artifact_utils.files.tables import write_frame
     from artifact_utils.labels import ARTIFACT
     from artifact_utils.loaders import evaluation_loader
     from artifact_utils.metrics import scale_logits
@@ -135,7 +135,7 @@ def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame"
             "probability": scale_logits(logits, detector.info.temperature),
         }
     )
-    write_bytes(stored, table.to_csv(index=False).encode())
+    write_frame(stored, table)
     return table
 
 

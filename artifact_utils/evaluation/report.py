@@ -16,7 +16,8 @@ from artifact_utils.evaluation.grounding import read_mask
 from artifact_utils.evaluation.measuring import measure
 from artifact_utils.evaluation.robustness import measure_robustness
 from artifact_utils.explain import heat_map
-from artifact_utils.files.writing import read_csv, write_bytes, write_csv, write_json
+from artifact_utils.files.tables import read_csv, write_frame
+from artifact_utils.files.writing import write_bytes, write_json
 from artifact_utils.images import load_image
 from artifact_utils.labels import ARTIFACT, CLEAN, Portrait
 from artifact_utils.metrics.calibration import uncalibrated
@@ -125,8 +126,7 @@ def write_report(
     out = out or (run if run.is_dir() else run.parent) / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        cells = table.astype(object).where(table.notna(), "")
-        write_csv(out / f"{name}.csv", tuple(table.columns), cells.itertuples(index=False))
+        write_frame(out / f"{name}.csv", table)
     images = {name: _png(figure) for name, figure in _draw_figures(detector, data, metrics, tables).items()}
     for name, image in images.items():
         write_bytes(out / f"{name}.png", image)

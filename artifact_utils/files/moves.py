@@ -105,19 +105,6 @@ class OpenFolder:
                 return None
             raise
 
-    def begins(self, path: bytes, other: "OpenFolder", other_path: bytes) -> bool:
-        """Whether a regular file holds just the beginning of another one."""
-        with (
-            self.parent(path) as (folder, name),
-            other.parent(other_path) as (other_folder, other_name),
-            _opened(folder, name) as part,
-            _opened(other_folder, other_name) as whole,
-        ):
-            while chunk := os.read(part, 1 << 20):
-                if chunk != os.read(whole, len(chunk)):
-                    return False
-        return True
-
     def remove(self, path: bytes) -> None:
         """Remove a file, if it is there."""
         try:
@@ -207,6 +194,9 @@ def settle(
         return True
     if not stat.S_ISREG(here.st_mode) or source.content(path) != expected:
         return False
+    if there.st_size == 0 < expected.size:  # killed while it got its last name; see `give_free_name`
+        target.remove(new_path)
+        return False
     if target.content(new_path) == expected:  # killed between placing the copy and removing the source
         if os.path.samestat(here, there) and here.st_nlink < 2:
             return True
@@ -216,8 +206,6 @@ def settle(
             target.remove(new_path)
             return False
         return True
-    if target.begins(new_path, source, path):  # killed while it was copied to its last name, for want of a better way
-        target.remove(new_path)
     return False
 
 
@@ -236,6 +224,31 @@ def rename_to_free_name(from_folder: int, name: bytes, to_folder: int, new_name:
         raise OSError(code, os.strerror(code), os.fsdecode(new_name))
 
 
+def give_free_name(folder: int, part: bytes, name: bytes) -> None:
+    """Rename a file in its folder, unless the new name is taken.
+
+    A drive may have neither such renames nor links. There, the name is taken by an empty file of our own, which the
+    rename replaces; a kill in between leaves that.
+
+    Raises:
+        FileExistsError: it is.
+    """
+    try:
+        return rename_to_free_name(folder, part, folder, name)
+    except OSError as error:
+        if error.errno not in NO_SUCH_RENAME:
+            raise
+    try:
+        os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder))
+        os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    else:
+        os.unlink(part, dir_fd=folder)
+
+
 @functools.cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
@@ -250,12 +263,7 @@ def _copy_and_remove(
     with _opened(from_folder, name) as source:
         try:
             _copy_to_fresh_name(source, to_folder, part, expected)
-            try:
-                rename_to_free_name(to_folder, part, to_folder, new_name)
-            except OSError as error:
-                if error.errno not in NO_SUCH_RENAME:
-                    raise
-                _link_or_copy(source, to_folder, part, new_name, expected)
+            give_free_name(to_folder, part, new_name)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part, dir_fd=to_folder)
@@ -266,15 +274,6 @@ def _copy_and_remove(
     except OSError:
         os.unlink(new_name, dir_fd=to_folder)
         raise
-
-
-def _link_or_copy(source: int, to_folder: int, part: bytes, new_name: bytes, expected: Content) -> None:
-    try:
-        os.link(part, new_name, src_dir_fd=to_folder, dst_dir_fd=to_folder)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        _copy_to_fresh_name(source, to_folder, new_name, expected)  # neither links nor such renames, as on some drives
 
 
 def _copy_to_fresh_name(source: int, folder: int, name: bytes, expected: Content) -> None:

@@ -1,26 +1,13 @@
-"""Writing, placing and removing files so that a kill at any moment loses nothing; CSV tables.
-
-A file is written under a temporary name in its own folder, verified, and renamed. A file is removed only while another
-path holds the same content. So every picture is in at least one place at any moment.
-"""
+"""Writing whole files or none: under a temporary name in the same folder, then renamed."""
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 from artifact_utils.console import ArtifactUtilsError
-
-TEMPORARY_NAME = ".artifact_utils.part"
-"""Name under which a picture is placed until it is whole; what a killed run left under it, the next run removes."""
-
-Mode = Literal["copy", "move", "link"]
 
 
 class FileError(ArtifactUtilsError):
@@ -62,68 +49,6 @@ def file_digest(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def place(source: Path, target: Path, sha256: str, mode: Mode) -> None:
-    """Copy, move or link `source` to `target`, where nothing may be yet: whole and verified, or not at all.
-
-    Raises:
-        FileError: there is something at `target`, the source does not have that SHA-256, or a link cannot be made.
-    """
-    if os.path.lexists(target):
-        raise FileError(f"{str(target)!r} appeared meanwhile (does the drive ignore upper and lower case?)")
-    temporary = target.with_name(TEMPORARY_NAME)
-    temporary.unlink(missing_ok=True)  # never opened for writing: it could be another name of the source
-    try:
-        _duplicate(source, temporary, mode)
-        if file_digest(temporary) != sha256:
-            raise FileError(f"{str(source)!r} changed while it was read: run again")
-        temporary.rename(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _duplicate(source: Path, temporary: Path, mode: Mode) -> None:
-    if mode != "copy":  # a move, too, starts as a second name for the same file, where the drive can do that
-        try:
-            return os.link(os.path.realpath(source), temporary)
-        except OSError as error:
-            if mode == "link":
-                raise FileError(f"cannot link {str(source)!r}: {error.strerror}; use --mode copy") from error
-    with source.open("rb") as reader, temporary.open("xb") as writer:
-        shutil.copyfileobj(reader, writer)
-    with contextlib.suppress(OSError):  # not every drive keeps times
-        os.utime(temporary, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def remove_copy(path: Path, keeper: Path, sha256: str) -> bool:
-    """Remove a file if it and `keeper` both hold that content in their own right; False if not."""
-    if file_digest(path) != sha256 or file_digest(keeper) != sha256:
-        return False
-    if path.samefile(keeper) and path.lstat().st_nlink < 2:  # one is a symbolic link to the other
-        return False
-    path.unlink()
-    return True
-
-
-def sync_folders(folders: Iterable[Path]) -> None:
-    """Make new names durable before old ones are removed."""
-    for folder in folders:
-        with contextlib.suppress(OSError):  # not every file system can
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def remove_temporary(folders: Iterable[Path]) -> None:
-    """Remove what a killed run left under its temporary name."""
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            (folder / TEMPORARY_NAME).unlink()
-
-
 @contextlib.contextmanager
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of a folder, which the kernel releases when the process ends, however it ends.
@@ -143,38 +68,6 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def read_csv(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    """Read columns of a CSV file as one dict per row; no rows if there is no file.
-
-    Optional columns that the file lacks are empty. Bytes that are not UTF-8 become surrogates, as in ``os.fsdecode``.
-
-    Raises:
-        FileError: it is not a CSV file, or lacks one of the columns.
-    """
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            reader = csv.DictReader(file, strict=True)
-            if not set(columns) <= set(reader.fieldnames or ()):
-                raise csv.Error(f"its first line is {reader.fieldnames}")
-            rows = [{column: row.get(column) or "" for column in columns + optional} for row in reader]
-            if any("\0" in value for row in rows for value in row.values()):
-                raise csv.Error("a NUL byte in it")
-            return rows
-    except csv.Error as error:
-        raise FileError(f"{str(path)!r} is not a CSV file with the columns {','.join(columns)}: {error}") from error
-
-
-def write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[Iterable[object]]) -> None:
-    """Write a table with a header; a file that holds just that already is not touched."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([columns, *rows])
-    data = text.getvalue().encode("utf-8", "surrogateescape")
-    if not path.is_file() or path.read_bytes() != data:
-        write_bytes(path, data)
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -1,10 +1,9 @@
-"""The tables that people read: written whole from the state, safe to open in a spreadsheet, never read again."""
+"""The table of scores that people read: written whole from the state, never read again."""
 
-import csv
-import io
 import os
+from collections.abc import Iterator
 
-from artifact_utils.files.writing import write_bytes
+from artifact_utils.files.tables import write_csv
 from artifact_utils.filtering.options import Outputs
 from artifact_utils.filtering.state import State
 
@@ -13,17 +12,10 @@ SCORE_COLUMNS = ("path", "probability", "flagged", "reason")
 
 def write_scores(state: State, outputs: Outputs, threshold: float) -> None:
     """Write a row a picture, in the order of their paths; an unreadable one has a reason instead of a probability."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(SCORE_COLUMNS)
-    for score in state.scores():
-        probability = score.probability
-        flagged = "" if probability is None else int(probability >= threshold)
-        cell = "" if probability is None else probability
-        writer.writerow((defused(os.fsdecode(score.path)), cell, flagged, defused(score.reason)))
-    write_bytes(outputs.table, text.getvalue().encode("utf-8", "surrogateescape"))
 
+    def rows() -> Iterator[tuple[object, ...]]:
+        for score in state.scores():
+            flagged = "" if score.probability is None else int(score.probability >= threshold)
+            yield os.fsdecode(score.path), score.probability, flagged, score.reason
 
-def defused(cell: str) -> str:
-    """The text with an apostrophe in front, if a spreadsheet would take it for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    write_csv(outputs.table, SCORE_COLUMNS, rows())

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from artifact_utils.console import progress_bar
+from artifact_utils.files.copies import TEMPORARY_NAME
 from artifact_utils.files.moves import OpenFolder, beside, move, settle
-from artifact_utils.files.writing import TEMPORARY_NAME, FileError, real_path
+from artifact_utils.files.writing import FileError, real_path
 from artifact_utils.filtering.older_tables import OLD_MOVED, import_moves
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.state import MOVED, MOVING, RETURNED, RETURNING, Move, Score, State, open_state

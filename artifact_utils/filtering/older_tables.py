@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from artifact_utils.files.moves import Content, OpenFolder
-from artifact_utils.files.writing import read_csv, real_path
+from artifact_utils.files.tables import read_csv
+from artifact_utils.files.writing import real_path
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.state import MOVED, MOVING, Score, State
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from artifact_utils.console import os_error_text
-from artifact_utils.files.writing import Mode
+from artifact_utils.files.copies import Mode
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.organize.manifest import REJECTED, SPLITS, OrganizeError
 from artifact_utils.organize.placing import apply, undo

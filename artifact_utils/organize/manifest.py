@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifact_utils.files.databases import connect, transaction
-from artifact_utils.files.writing import FileError, read_csv, write_csv
+from artifact_utils.files.tables import read_csv, write_csv
+from artifact_utils.files.writing import FileError
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
 
 SPLITS = ("train", "test", "val")

@@ -6,17 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from artifact_utils.console import progress_bar
+from artifact_utils.files.copies import place, remove_copy, remove_empty, remove_temporary, sync_folders
 from artifact_utils.files.locks import output_lock
-from artifact_utils.files.writing import (
-    file_digest,
-    part_of,
-    place,
-    real_path,
-    remove_copy,
-    remove_temporary,
-    sync_folders,
-    write_csv,
-)
+from artifact_utils.files.tables import write_csv
+from artifact_utils.files.writing import file_digest, part_of, real_path
 from artifact_utils.organize.manifest import (
     MANIFEST,
     REJECTED,
@@ -92,6 +85,8 @@ def undo(output: Path | str, source: Path | str | None = None) -> list[str]:
             if file_digest(source) == entry.sha256:
                 continue
             content = file_digest(placed)
+            if content == entry.sha256:
+                remove_empty(source)
             if content == entry.sha256 and not os.path.lexists(source):
                 source.parent.mkdir(parents=True, exist_ok=True)
                 place(placed, source, entry.sha256, "move")
@@ -128,6 +123,8 @@ def undo(output: Path | str, source: Path | str | None = None) -> list[str]:
 def _remove_leftovers(output: Path, entries: Iterable[Entry]) -> None:
     """Remove what a killed run has left under temporary names."""
     remove_temporary([output, *class_folders(output), *_folders_of(entries)])
+    for entry in entries:
+        remove_empty(output / entry.path)
     for name in (MANIFEST, REJECTED):
         part_of(output / name).unlink(missing_ok=True)
 

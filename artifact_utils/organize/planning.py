@@ -11,7 +11,9 @@ from typing import TypeVar
 
 from artifact_utils.console import progress_bar
 from artifact_utils.files.budgets import reserve_file
-from artifact_utils.files.writing import Mode, file_digest, is_part, read_csv, real_path
+from artifact_utils.files.copies import Mode
+from artifact_utils.files.tables import read_csv
+from artifact_utils.files.writing import file_digest, is_part, real_path
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError, decode_image, read_file
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, LabelError, parse_label
 from artifact_utils.organize.manifest import Entry, OrganizeError, class_folders, read_manifest
@@ -19,6 +21,7 @@ from artifact_utils.organize.manifest import Entry, OrganizeError, class_folders
 T = TypeVar("T")
 R = TypeVar("R")
 
+EMPTY = hashlib.sha256().hexdigest()
 SPLIT_FOLDERS = {"train": "train", "test": "test", "test_data": "test", "val": "val"}
 """Folder in SOURCE -> split in OUTPUT."""
 
@@ -71,6 +74,7 @@ def plan(source: Path | str, output: Path | str, *, artifact_label: int = ARTIFA
     before = {entry.path: entry for entry in previous}
     paths = sorted({*before, *(picture.path for picture in pictures)})
     in_place = dict(zip(paths, _parallel(file_digest, [output / path for path in paths], "verifying"), strict=True))
+    in_place |= {path: None for path in before if in_place[path] == EMPTY}  # a kill came before its name was its own
     found: dict[str, Entry] = {}
     clashes: dict[str, str] = {}
     for picture in pictures:

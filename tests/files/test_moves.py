@@ -56,6 +56,24 @@ def test_a_move_never_replaces_a_name(folders, tmp_path, drive):
     assert len(list((tmp_path / "to").iterdir())) == 1
 
 
+@pytest.mark.parametrize("code", [None, errno.EINVAL])
+@pytest.mark.parametrize("links", [None, errno.EPERM])
+def test_a_name_is_given_only_if_it_is_free(folders, tmp_path, monkeypatch, code, links):
+    if code:
+        monkeypatch.setattr(moves, "rename_to_free_name", refuse(code))
+    if links:
+        monkeypatch.setattr(moves.os, "link", refuse(links))
+    target, inside = folders[1], tmp_path / "to"
+    (inside / "taken").write_bytes(b"another")
+    for name in ("part", "part2"):
+        (inside / name).write_bytes(b"picture")
+    with pytest.raises(FileExistsError):
+        moves.give_free_name(target.descriptor, b"part", b"taken")
+    moves.give_free_name(target.descriptor, b"part2", b"free")
+    content = {path.name: path.read_bytes() for path in inside.iterdir()}
+    assert content == {"taken": b"another", "part": b"picture", "free": b"picture"}
+
+
 @pytest.mark.parametrize("path", [b"../a.png", b"/etc/passwd", b"part/../../a.png", b"", b"a\0", b"part//a.png"])
 def test_no_path_leads_out_of_a_folder(folders, path):
     source, target = folders
@@ -97,7 +115,7 @@ def test_a_copy_that_differs_from_what_was_written_down_is_not_kept(folders, tmp
         (None, b"picture", True),  # all but the note that it is done
         (None, b"edited since", True),
         (b"picture", b"picture", True),  # copied, and not yet removed
-        (b"picture", b"pict", False),  # half copied
+        (b"picture", b"", False),  # the name is taken, and not yet given to the copy
         (b"picture", b"of somebody else", False),
         (b"edited since", b"picture", False),
     ],

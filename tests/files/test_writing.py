@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from artifact_utils.files.writing import FileError, file_digest, part_of, read_csv, write_bytes, write_csv
+from artifact_utils.files.writing import file_digest, part_of, write_bytes
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -27,18 +27,6 @@ def test_a_leftover_under_the_temporary_name_is_not_written_through(tmp_path):
     write_bytes(table, b"table")
     assert picture.read_bytes() == b"picture"
     assert table.read_bytes() == b"table"
-
-
-def test_tables_take_any_name_and_stay_untouched_when_nothing_changed(tmp_path):
-    table = tmp_path / "table.csv"
-    rows = [("a,\n'b'.png", "1"), ("stray \udcff byte.png", "2")]
-    write_csv(table, ("path", "n"), rows)
-    before = table.stat().st_mtime_ns
-    write_csv(table, ("path", "n"), rows)
-    assert table.stat().st_mtime_ns == before
-    assert [tuple(row.values()) for row in read_csv(table, ("path", "n"))] == rows
-    with pytest.raises(FileError, match="is not a CSV file with the columns path,label"):
-        read_csv(table, ("path", "label"))
 
 
 def test_digests_of_a_file_of_nothing_and_of_something_else(tmp_path):

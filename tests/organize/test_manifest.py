@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from helpers import draw_noise, files_below, read_rows, reasons_in
 
-from artifact_utils.files.writing import FileError, write_csv
+from artifact_utils.files.tables import write_csv
+from artifact_utils.files.writing import FileError
 from artifact_utils.organize import OrganizeError, apply, plan, read_manifest, undo
 from artifact_utils.organize.manifest import MANIFEST_COLUMNS, RECORD
 

@@ -51,6 +51,19 @@ def test_a_move_to_another_drive_copies_and_comes_back(source: Path, monkeypatch
     assert files_below(source) == before
 
 
+def test_names_that_a_kill_left_without_content_are_no_pictures(source: Path) -> None:
+    output, before = source.parent / "dataset", files_below(source)
+    placed, moved = output / "train/artifacts/image_00002_1.png", source / "train/image_00002_1.png"
+    apply(plan(source, output, mode="move"))
+    moved.write_bytes(placed.read_bytes())
+    placed.write_bytes(b"")
+    apply(plan(source, output, mode="move"))
+    assert placed.read_bytes() == before["train/image_00002_1.png"]
+    moved.touch()
+    assert undo(output) == []
+    assert files_below(source) == before
+
+
 def test_a_source_that_changes_meanwhile_is_not_placed(source: Path) -> None:
     made = plan(source, source.parent / "dataset", mode="move")
     draw_noise(source / "train/image_00002_1.png", 99)
