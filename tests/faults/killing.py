@@ -48,7 +48,14 @@ class Moment:
     seconds: float | None = None
 
 
-def run_child(job: Callable[[], object], folder: Path, moment: Moment = Moment(), *, limit: float = 120.0) -> Ended:
+def run_child(
+    job: Callable[[], object],
+    folder: Path,
+    moment: Moment = Moment(),
+    *,
+    limit: float = 120.0,
+    codes: tuple[int, ...] = (0,),
+) -> Ended:
     """Run a job in a process of its own, perhaps until it is killed.
 
     Args:
@@ -56,6 +63,7 @@ def run_child(job: Callable[[], object], folder: Path, moment: Moment = Moment()
         folder: where file operations count; so do those on relative paths, of opened folders.
         moment: when to kill it.
         limit: seconds after which it hangs.
+        codes: of its exit that are as they should be.
 
     Raises:
         AssertionError: it hangs, or has failed by itself.
@@ -74,7 +82,7 @@ def run_child(job: Callable[[], object], folder: Path, moment: Moment = Moment()
         output.seek(0)
         text = output.read().decode(errors="replace")
     ended = Ended(code, n_operations, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, text)
-    assert code in (0, -signal.SIGKILL), f"ended with {code}:\n{text[-4000:]}"
+    assert code in (*codes, -signal.SIGKILL), f"ended with {code}:\n{text[-4000:]}"
     assert not ended.killed or moment != Moment(), f"was killed by somebody else:\n{text[-4000:]}"
     return ended
 
@@ -112,6 +120,7 @@ def _be_child(job: Callable[[], object], folder: Path, kill_at: int | None, writ
     try:
         for stream in (1, 2):
             os.dup2(output, stream)
+        sys.stdout, sys.stderr = (open(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest  # noqa: SIM115
         sys.addaudithook(hook)
         job()
         code = 0
