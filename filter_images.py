@@ -2,6 +2,7 @@
 
     python filter_images.py portraits                                 # portraits.scores.csv, the worst in .scores.jpg
     python filter_images.py portraits --threshold 0.7                 # be stricter or laxer; known scores are kept
+    python filter_images.py portraits --ignore text                   # or --only hands,face; known scores are kept
     python filter_images.py portraits --move-flagged rejected         # move the flagged ones away
     python filter_images.py portraits --move-flagged rejected --undo  # put them back
     python filter_images.py portraits --run runs/efficientnet_lite0   # with a model of your own

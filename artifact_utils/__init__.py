@@ -21,6 +21,7 @@ The core, in reading order:
 ``runs``                  the folder of a run: history, states, interruption
 ``distributed``           several processes that train one model, started by ``torchrun``
 ``checkpoints``           trained models in safetensors files
+``predictions``           what is said of a picture: families, places, the verdict
 ``detector``              a trained model in use: ``Detector``
 ``explain``               heat maps: ``heat_map``
 ========================  ===========================================================================================

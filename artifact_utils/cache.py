@@ -158,7 +158,7 @@ class _Store:
             self.index.open("a") as index,
             _bar(progress, len(paths)) as bar,
         ):
-            for path, found in _ahead(self._find_or_decode, paths):
+            for path, found in ahead(self._find_or_decode, paths):
                 bar.update()
                 if isinstance(found, ImageError):
                     errors[path] = found
@@ -307,11 +307,17 @@ def decode_stream(
         except ImageError as error:
             return error
 
-    return _ahead(attempt, paths, workers=workers)
+    return ahead(attempt, paths, workers=workers)
 
 
-def _ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> Iterator[tuple[T, R]]:
-    """Each item with what the function makes of it, in order, computed in threads ahead of the consumer."""
+def ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> Iterator[tuple[T, R]]:
+    """Each item with what the function makes of it, in order, computed in threads ahead of the consumer.
+
+    Args:
+        function: that releases the interpreter lock most of the time.
+        items: any number of them, read lazily.
+        workers: threads, by default one a core.
+    """
     pending: deque[tuple[T, Future[R]]] = deque()
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for item in items:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from artifact_utils.backbones import NETWORKS, ArchError, check_arch, load_imagenet, normalisation
 from artifact_utils.backbones.parameter_names import rename
+from artifact_utils.config import Aspect
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.labels import CLASS_NAMES, FAMILY_NAMES
-from artifact_utils.models import ArtifactClassifier
+from artifact_utils.models import SHARPNESS, ArtifactClassifier
 
 TEMPERATURES = 1e-3, 1e3
 """The range that a temperature may lie in."""
@@ -37,6 +38,8 @@ class ModelInfo:
     locates: bool = False
     families: tuple[str, ...] = ()
     """That it tells apart; none: any artifact is one to it."""
+    aspect: str = "padded"
+    """How a picture that is not square is seen, see ``config.Aspect``."""
     pooled: bool = True
     temperature: float = 1.0
     """The probability is ``sigmoid(logit / temperature)``; the threshold is one of these probabilities."""
@@ -47,6 +50,11 @@ class ModelInfo:
     them itself."""
     class_names: tuple[str, ...] = CLASS_NAMES
     metrics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sharpness(self) -> float:
+        """Of the smooth maximum that calibrated logits of families make."""
+        return SHARPNESS * self.temperature
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -169,6 +177,7 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
             "also_at": len(sides) <= 8 and all(type(side) is int and 32 <= side <= 1024 for side in sides),
             "locates": isinstance(info.locates, bool),
             "families": len(set(info.families)) == len(info.families) and set(info.families) <= set(FAMILY_NAMES),
+            "aspect": info.aspect in get_args(Aspect),
             "pooled": isinstance(info.pooled, bool),
             "calibrated": isinstance(info.calibrated, bool),
             "threshold": _lies_in(info.threshold, 0.0, 1.0),

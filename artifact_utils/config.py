@@ -15,6 +15,7 @@ from artifact_utils.labels import FAMILY_NAMES
 
 logger = logging.getLogger(__name__)
 
+Aspect = Literal["padded", "looks", "cut"]
 Augment = Literal["none", "light", "heavy"]
 Family = Literal["hands", "face", "text", "objects", "glitch"]
 Optimizer = Literal["adamw", "adam", "sgd"]
@@ -97,6 +98,9 @@ class ModelOptions:
     also_at: tuple[int, ...] = ()
     """Sides at which the same pictures are looked at again in use, the answers averaged (multi-scale testing): faults
     are of all sizes. Each takes its own time."""
+    aspect: Aspect = "padded"
+    """How a picture that is not square is seen in use: padded to a square; in as many square looks along its long side
+    as cover it, of which the worst counts; or cut to the square in its middle."""
     pooled: bool | None = None
     """Whether a head on the averaged features has a say beside the map that says where. By default only VGG-19's, which
     is part of its recipe: alone, the map is the better judge."""
@@ -304,6 +308,7 @@ def _check(config: ResolvedConfig) -> None:
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
+    "aspect": get_args(Aspect),
     "augment": get_args(Augment),
     "leave_out": ("", *get_args(Family)),
     "optimizer": get_args(Optimizer),

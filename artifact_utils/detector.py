@@ -1,8 +1,10 @@
 """A trained model, ready to use on pictures and on any number of files."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,27 +12,28 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from PIL import Image
 from torch import Tensor
 
-from artifact_utils.cache import decode_stream
+from artifact_utils.cache import ahead
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError
 from artifact_utils.device import amp_dtype, resolve_device
-from artifact_utils.images import ImageError, load_image
+from artifact_utils.images import ImageError, load_image, load_with_size
 from artifact_utils.models import Answer, ArtifactClassifier, fuse_batch_norm, smooth_maximum
-from artifact_utils.transforms import build_transforms, to_square
+from artifact_utils.predictions import MIN_SIDE, Prediction, counting, find_place, most_probable, verdict
+from artifact_utils.transforms import Look, build_transforms, look_at, square_looks
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"
 """The detector that comes with the package."""
 MAX_PRETRAINED_BYTES = 10_000_000
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What the detector says of one picture."""
+class Seen(NamedTuple):
+    """A picture as the detector sees it; without a look it is too small to be judged."""
 
-    probability: float
-    """Of an artifact, in [0, 1]."""
-    flagged: bool
-    """Whether it reaches the threshold."""
+    squares: Tensor
+    """(L, 3, S, S) uint8."""
+    looks: list[Look]
+    size: tuple[int, int]
+    """Width and height of the picture in pixels."""
 
 
 class Detector:
@@ -39,34 +42,62 @@ class Detector:
     Args:
         model: on the device that is to be used; it is the detector's from now on, and fused for speed.
         info: what its checkpoint says of it.
+        only, ignore: the families of artifacts that count, see ``predictions.counting``.
+
+    Raises:
+        ConfigError: a family that the model does not tell apart.
     """
 
-    def __init__(self, model: ArtifactClassifier, info: ModelInfo) -> None:
+    def __init__(
+        self,
+        model: ArtifactClassifier,
+        info: ModelInfo,
+        *,
+        only: Collection[str] | None = None,
+        ignore: Collection[str] = (),
+    ) -> None:
         self.model, self.info = model.eval(), info
+        self.families = counting(info.families, only, ignore)
         fuse_batch_norm(self.model)
         self.model.to(memory_format=torch.channels_last)
         self.transform = build_transforms(info.mean, info.std)
 
     @classmethod
-    def load(cls, run: str | Path, *, threshold: float | None = None, device: str = "auto") -> "Detector":
+    def load(
+        cls,
+        run: str | Path,
+        *,
+        threshold: float | None = None,
+        device: str = "auto",
+        only: Collection[str] | None = None,
+        ignore: Collection[str] = (),
+    ) -> "Detector":
         """Load the best model of a run.
 
         Args:
             run: a run folder, or a ``.safetensors`` file from one.
             threshold: in [0, 1], instead of the one that was chosen on the validation people.
             device: auto, cpu, cuda, cuda:1, mps.
+            only, ignore: the families of artifacts that count, see ``predictions.counting``.
 
         Raises:
             CheckpointError: there is no checkpoint, or it is damaged.
-            ConfigError: no such device, or the threshold is out of range.
+            ConfigError: no such device or family, or the threshold is out of range.
         """
         model, info = load_checkpoint(checkpoint_file(run), resolve_device(device))
-        return cls(model, _with_threshold(info, threshold))
+        return cls(model, _with_threshold(info, threshold), only=only, ignore=ignore)
 
     @classmethod
-    def from_pretrained(cls, *, threshold: float | None = None, device: str = "auto") -> "Detector":
+    def from_pretrained(
+        cls,
+        *,
+        threshold: float | None = None,
+        device: str = "auto",
+        only: Collection[str] | None = None,
+        ignore: Collection[str] = (),
+    ) -> "Detector":
         """Load the detector that comes with the package; arguments and errors are those of ``load``."""
-        return cls.load(pretrained_file(), threshold=threshold, device=device)
+        return cls.load(pretrained_file(), threshold=threshold, device=device, only=only, ignore=ignore)
 
     @property
     def threshold(self) -> float:
@@ -82,9 +113,16 @@ class Detector:
         Raises:
             ImageError: it is not a whole picture.
         """
-        image = load_image(source, min_side=self.info.image_size)
-        probability = float(self.probabilities(to_square(image, self.info.image_size).unsqueeze(0))[0])
-        return Prediction(probability, probability >= self.threshold)
+        return self._judge([self.see(source)])[0]
+
+    def see(self, source: str | Path | Image.Image | np.ndarray) -> Seen:
+        """Open a picture and say which squares of it are looked at; ``source`` and errors are those of ``predict``."""
+        side = self.info.image_size
+        image, size = load_with_size(source, min_side=side)
+        if min(size) < MIN_SIDE:
+            return Seen(torch.empty(0, 3, side, side, dtype=torch.uint8), [], size)
+        looks = square_looks(size, self.info.aspect)  # type: ignore[arg-type]
+        return Seen(look_at(image, size, looks, side), looks, size)
 
     def locate(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         """Say where in a picture the artifact is.
@@ -102,11 +140,20 @@ class Detector:
         if self.model.locator is None:
             raise ValueError(f"this {self.info.arch} was trained without masks: it cannot say where")
         image = load_image(source)
-        square = to_square(image, self.info.image_size).unsqueeze(0)
+        looks = square_looks(image.size, self.info.aspect)  # type: ignore[arg-type]
         with torch.inference_mode():
-            places = self.run(square).places
+            places = self.run(look_at(image, image.size, looks, self.info.image_size)).places
         assert places is not None
-        return unsquare(torch.sigmoid(smooth_maximum(places, dim=1)), image.size)
+        counted = [self.info.families.index(name) for name in self.families] or [0]
+        seen = torch.sigmoid(smooth_maximum(places[:, counted], dim=1)).cpu()
+        width, height = image.size
+        heat = np.zeros((height, width), np.float32)
+        for (left, top, side), part in zip(looks, seen, strict=True):
+            x, y, n = round(left), round(top), round(side)
+            whole = F.interpolate(part[None, None], size=(n, n), mode="bilinear")[0, 0].numpy()
+            inside = heat[max(y, 0) : y + n, max(x, 0) : x + n]
+            np.maximum(inside, whole[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]], out=inside)
+        return heat
 
     def predict_files(
         self, paths: Iterable[Path], *, batch_size: int = 32
@@ -116,25 +163,65 @@ class Detector:
         Yields:
             Each path with its prediction, or with the error that says why it cannot be read.
         """
-        waiting: list[tuple[Path, Tensor | ImageError]] = []
-        for item in decode_stream(paths, self.info.image_size):
+        waiting: list[tuple[Path, Seen | ImageError]] = []
+        for item in ahead(self._attempt, paths):
             waiting.append(item)
-            if len(waiting) == batch_size:
-                yield from self._predict_decoded(waiting)
+            if sum(len(seen.looks) for _, seen in waiting if isinstance(seen, Seen)) >= batch_size:
+                yield from self._predict_seen(waiting)
                 waiting = []
-        yield from self._predict_decoded(waiting)
+        yield from self._predict_seen(waiting)
 
-    def _predict_decoded(
-        self, items: list[tuple[Path, Tensor | ImageError]]
+    def _attempt(self, path: Path) -> Seen | ImageError:
+        try:
+            return self.see(path)
+        except ImageError as error:
+            return error
+
+    def _predict_seen(
+        self, items: list[tuple[Path, Seen | ImageError]]
     ) -> Iterator[tuple[Path, Prediction | ImageError]]:
-        squares = [square for _, square in items if isinstance(square, Tensor)]
-        probabilities = iter(self.probabilities(torch.stack(squares)).tolist() if squares else [])
-        for path, square in items:
-            if isinstance(square, ImageError):
-                yield path, square
-            else:
-                probability = next(probabilities)
-                yield path, Prediction(probability, probability >= self.threshold)
+        predictions = iter(self._judge([seen for _, seen in items if isinstance(seen, Seen)]))
+        for path, seen in items:
+            yield path, seen if isinstance(seen, ImageError) else next(predictions)
+
+    @torch.inference_mode()
+    def _judge(self, pictures: list[Seen]) -> list[Prediction]:
+        """What the looks at each picture say together: of every family, the look that shows it most clearly counts."""
+        n_looks = [len(seen.looks) for seen in pictures]
+        if not sum(n_looks):
+            return [Prediction(math.nan, flagged=False, too_small=True) for _ in pictures]
+        answer = self.run(torch.cat([seen.squares for seen in pictures]))
+        families = answer.logits.unsqueeze(1) if answer.families is None else answer.families
+        chances = torch.sigmoid(families.cpu().double() / self.info.temperature).numpy()  # (looks, F)
+        maps = None if answer.places is None else torch.sigmoid(answer.places).cpu().numpy()
+        predictions, first = [], 0
+        for seen, n in zip(pictures, n_looks, strict=True):
+            if not n:
+                predictions.append(Prediction(math.nan, flagged=False, too_small=True))
+                continue
+            clearest = chances[first : first + n].argmax(axis=0)
+            names = self.info.families or ("",)
+            values = {
+                name: float(chances[first + look, i])
+                for i, (name, look) in enumerate(zip(names, clearest, strict=True))
+            }
+            places = {
+                name: find_place(maps[first + look, i], seen.looks[look], seen.size)
+                for i, (name, look) in enumerate(zip(names, clearest, strict=True))
+                if maps is not None
+            }
+            first += n
+            probability = verdict(values, self.families, self.info.sharpness) if self.families else values[""]
+            predictions.append(
+                Prediction(
+                    probability,
+                    probability >= self.threshold,
+                    most_probable(values, self.families),
+                    values if self.families else {},
+                    places,
+                )
+            )
+        return predictions
 
     @torch.inference_mode()
     def probabilities(self, squares: Tensor) -> Tensor:
@@ -144,10 +231,15 @@ class Detector:
             squares: (N, 3, S, S) uint8, as ``to_square`` makes them.
 
         Returns:
-            (N,) float64 on the CPU: the calibrated probability of an artifact, in a precision that keeps the order of
-            those that are nearly certain.
+            (N,) float64 on the CPU: the calibrated probability of an artifact of the families that count, in a
+            precision that keeps the order of those that are nearly certain.
         """
-        return torch.sigmoid(self.run(squares).logits.cpu().double() / self.info.temperature)
+        answer = self.run(squares)
+        logits = answer.logits.cpu().double()
+        if answer.families is not None and self.families != self.info.families:
+            counted = [self.info.families.index(name) for name in self.families]
+            logits = smooth_maximum(answer.families.cpu().double()[:, counted], dim=1)
+        return torch.sigmoid(logits / self.info.temperature)
 
     def run(self, squares: Tensor) -> Answer:
         """All that the model says of uint8 pictures (N, 3, H, W), float32, on the device of the model.

@@ -59,6 +59,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_LYING = tuple(_UPRIGHT[number] for number in (5, 6, 7, 8))
 
 
 class ImageError(ArtifactUtilsError):
@@ -105,6 +106,21 @@ def load_image(
     if isinstance(source, Image.Image):
         return _to_rgb(source, str(getattr(source, "filename", "") or "image"), max_pixels)
     raise TypeError(f"expected a path, a PIL image or a numpy array, not {type(source).__name__}")
+
+
+def load_with_size(
+    source: str | Path | Image.Image | np.ndarray, *, min_side: int | None = None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """``load_image``, and the width and height that the whole picture has upright where it came back smaller."""
+    if not isinstance(source, str | Path):
+        image = load_image(source)
+        return image, image.size
+    with reserve_file(source):
+        data = read_file(source)
+        image = decode_image(data, str(source), min_side=min_side)
+    opened = _plugin(data, str(source))(io.BytesIO(data))  # the header alone
+    width, height = opened.size
+    return image, (height, width) if _UPRIGHT.get(_orientation(opened)) in _LYING else (width, height)
 
 
 def read_file(path: str | Path) -> bytes:

@@ -14,6 +14,9 @@ CLEAN, ARTIFACT = 0, 1
 FAMILY_NAMES = ("hands", "face", "text", "objects", "glitch")
 """Families of artifacts; ``synthesis.FAMILIES`` has the kinds in each. Their order is that of the numbers in masks."""
 
+OFF_BY_DEFAULT = ("gaze",)
+"""Families that count for no verdict unless they are asked for: many call them no fault."""
+
 _LABELLED_STEM = re.compile(r"_([01])$")
 
 

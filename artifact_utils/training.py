@@ -223,6 +223,7 @@ class Learner:
             also_at=config.also_at,
             locates=config.locates,
             families=config.told_apart,
+            aspect=config.aspect,
             pooled=config.pooled,
         )
 

@@ -14,7 +14,7 @@ from artifact_utils.filtering import FilterConfig
 from artifact_utils.labels import CLASS_NAMES
 
 
-def draw_portrait(path: Path, *, seed: int, artifact: bool, size: int = 64) -> None:
+def draw_portrait(path: Path, *, seed: int, artifact: bool, size: int = 128) -> None:
     rng = np.random.default_rng(seed)
     backdrop = Image.fromarray(rng.integers(60, 190, (8, 8, 3), dtype=np.uint8))  # so that no two look alike
     image = backdrop.resize((size, size), Image.Resampling.BICUBIC)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from artifact_utils.detector import Prediction
+from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.filtering import FilterConfig, move_flagged, score_folder
+from artifact_utils.predictions import Prediction
+
+INFO = ModelInfo("quick", 64, 0.5)
 
 
 @dataclass
@@ -15,9 +18,11 @@ class QuickDetector:
     """Takes the number at the beginning of a file for its probability."""
 
     threshold: float
+    families: tuple[str, ...] = ()
+    info: ModelInfo = INFO
 
     @classmethod
-    def load(cls, run: Path, *, threshold: float | None = None, device: str = "auto") -> "QuickDetector":
+    def load(cls, run: Path, *, threshold: float | None = None, **_: object) -> "QuickDetector":
         return cls(0.5 if threshold is None else threshold)
 
     def predict_files(self, paths: Iterable[Path], batch_size: int) -> Iterator[tuple[Path, Prediction]]:

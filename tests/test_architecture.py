@@ -24,6 +24,7 @@ LAYERS = (
         "files",
         "images",
         "config",
+        "predictions",
         "device",
         "distributed",
         "faces",

@@ -174,3 +174,64 @@ def test_it_tells_made_artifacts_on_people_it_does_not_know_from_clean_portraits
     labels = [parse_label(file) for file in files]
     scores = [answer.probability for _, answer in Detector.from_pretrained(device="cpu").predict_files(files)]
     assert roc_auc_score(labels, scores) > 0.85
+
+
+@pytest.fixture(scope="module")
+def looking(tmp_path_factory):
+    """An untrained model that sees long pictures in several square looks and tells two families apart."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("looks")
+    options = {"locates": True, "families": ("hands", "text"), "pooled": False}
+    model = build_model("efficientnet_lite0", weights="none", image_size=64, **options)
+    save_checkpoint(
+        folder / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.5, aspect="looks", **options)
+    )
+    return Detector.load(folder, device="cpu")
+
+
+def test_of_a_long_picture_the_worst_square_look_counts(looking):
+    halves = np.random.default_rng(0).integers(0, 255, (2, 150, 150, 3), dtype=np.uint8)
+    halves[0] //= 4
+    whole, parts = looking.predict(np.concatenate(halves)), [looking.predict(half) for half in halves]
+    for family in ("hands", "text"):
+        worst = max(parts, key=lambda part: part.families[family])
+        assert whole.families[family] == pytest.approx(worst.families[family], abs=1e-6)
+        below = 150 * (worst is parts[1])
+        assert (whole.places[family].x, whole.places[family].y - below) == (
+            worst.places[family].x,
+            worst.places[family].y,
+        )
+    assert looking.locate(np.concatenate(halves)).shape == (300, 150)
+    np.testing.assert_allclose(looking.locate(np.concatenate(halves))[:150], looking.locate(halves[0]), atol=1e-5)
+
+
+def test_families_that_count_make_the_verdict(looking):
+    picture = np.random.default_rng(0).integers(0, 255, (150, 150, 3), dtype=np.uint8)
+    text = Detector(looking.model, looking.info, ignore=("hands",))
+    said = text.predict(picture)
+    assert said.family == "text"
+    assert said.probability == pytest.approx(looking.predict(picture).families["text"])
+    assert looking.predict(picture).probability > said.probability
+    squares = text.see(picture).squares
+    assert float(text.probabilities(squares)[0]) == pytest.approx(said.probability)
+
+
+def test_a_picture_below_128_px_a_side_is_not_judged(looking, tmp_path):
+    sizes = {"small.png": (127, 400), "just.png": (128, 400)}
+    for name, size in sizes.items():
+        Image.effect_noise(size, 90).convert("RGB").save(tmp_path / name)
+    small, just = (said for _, said in looking.predict_files([tmp_path / name for name in sizes]))
+    assert small.too_small and not small.flagged and np.isnan(small.probability) and not small.places
+    assert not just.too_small and 0 <= just.probability <= 1
+
+
+def test_places_are_told_in_pixels_of_the_whole_picture_upright(looking, tmp_path):
+    pixels = np.full((1200, 800, 3), 128, np.uint8)
+    pixels[-300:, :300] = np.random.default_rng(0).integers(0, 255, (300, 300, 3))
+    Image.fromarray(pixels).save(tmp_path / "plain.jpg", quality=95)  # large: it is decoded at a part of its size
+    turned, exif = Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", quality=95, exif=exif)
+    assert looking.see(tmp_path / "plain.jpg").size == looking.see(tmp_path / "turned.jpg").size == (800, 1200)
+    place = looking.predict(tmp_path / "plain.jpg").place
+    assert 0 <= place.left <= place.x < place.right <= 800 and 0 <= place.top <= place.y < place.bottom <= 1200

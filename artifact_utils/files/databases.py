@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from artifact_utils.files.writing import FileError, real_path
@@ -14,13 +14,16 @@ SYNCHRONOUS = "FULL"
 """Whether a commit waits until it is on the disk, so that it survives a power cut, too."""
 
 
-def connect(path: Path, schema: str, *, wal: bool = True) -> sqlite3.Connection:
+def connect(
+    path: Path, schema: str, *, wal: bool = True, upgrades: Mapping[str, str] | None = None
+) -> sqlite3.Connection:
     """Open a database with just these tables; a new one is given them. Every statement commits by itself.
 
     Args:
         path: of the file.
         schema: statements that make the tables.
         wal: use a write-ahead log, where the drive bears one: faster for many commits, but reading makes files, too.
+        upgrades: by the schema of an earlier version, the statements that make this one of it.
 
     Raises:
         FileError: it has other tables, or triggers and the like.
@@ -33,10 +36,12 @@ def connect(path: Path, schema: str, *, wal: bool = True) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
         found = [sql for (sql,) in connection.execute(query)]
-        wanted = [sql.strip() for sql in schema.split(";") if sql.strip()]
-        if not found:
+        wanted = _statements(schema)
+        changes = {tuple(_statements(old)): _statements(change) for old, change in (upgrades or {}).items()}
+        to_do = changes.get(tuple(found), []) if found else wanted
+        if to_do:
             with transaction(connection):
-                for sql in wanted:
+                for sql in to_do:
                     connection.execute(sql)
         elif found != wanted:
             raise FileError(f"{path} is not of this version of the program, or not its own")
@@ -44,6 +49,10 @@ def connect(path: Path, schema: str, *, wal: bool = True) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _statements(sql: str) -> list[str]:
+    return [statement.strip() for statement in sql.split(";") if statement.strip()]
 
 
 @contextlib.contextmanager

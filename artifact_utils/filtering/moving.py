@@ -16,6 +16,7 @@ from artifact_utils.console import progress_bar
 from artifact_utils.files.copies import TEMPORARY_NAME
 from artifact_utils.files.moves import OpenFolder, beside, move, settle
 from artifact_utils.files.writing import FileError, real_path
+from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.older_tables import OLD_MOVED, import_moves
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.state import MOVED, MOVING, RETURNED, RETURNING, Move, Score, State, open_state
@@ -57,12 +58,12 @@ def move_flagged(config: FilterConfig) -> int:
 
 def _movable(state: State, config: FilterConfig, folder: OpenFolder) -> list[bytes]:
     """The flagged regular files that are as they were scored."""
-    threshold = state.threshold if config.threshold is None else config.threshold
-    if threshold is None:
+    judge = Judge.of(config, state)
+    if judge is None:
         return []
     movable, left = [], 0
     for score in state.scores():
-        if score.probability is not None and score.probability >= threshold:
+        if judge(score).flagged:
             if _is_unchanged(folder, score):
                 movable.append(score.path)
             else:
@@ -78,7 +79,7 @@ def _is_unchanged(folder: OpenFolder, score: Score) -> bool:
     if not folder.is_file(score.path):
         return False
     status = folder.status(score.path)
-    return status is not None and (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == score[3:]
+    return status is not None and (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == score[3:6]
 
 
 def _move_batch(state: State, folder: OpenFolder, target: Path, paths: list[bytes]) -> int:

@@ -73,8 +73,8 @@ def _whole_rows(table: Path) -> Iterator[list[str]]:
     lines = content[: content.rfind(b"\n") + 1].decode("utf-8", "surrogateescape")
     with contextlib.suppress(csv.Error):
         for row in csv.reader(lines.splitlines(keepends=True)):
-            if len(row) == 4:
-                yield row
+            if len(row) >= 4:
+                yield row[:4]
 
 
 def import_moves(config: FilterConfig, state: State, target: Path) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from artifact_utils.files.writing import FileError, real_path
+from artifact_utils.labels import FAMILY_NAMES
 
 
 class FilterError(FileError):
@@ -25,6 +26,11 @@ class FilterConfig:
     FOLDER.scores.csv, beside the folder."""
     threshold: float | None = None
     """Flag from this probability on, instead of the model's own threshold."""
+    only: str = ""
+    """Families of artifacts that count, with commas between them: hands, face, text, objects, glitch, gaze. Default:
+    all but gaze, which many call no fault. Known scores are kept."""
+    ignore: str = ""
+    """Families that do not count: --ignore text where a signature is no fault."""
     move_flagged: Path | None = None
     """Folder to move the flagged pictures to."""
     undo: bool = False
@@ -34,7 +40,21 @@ class FilterConfig:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
 
+    @property
+    def only_families(self) -> tuple[str, ...] | None:
+        """The families of ``only``; None where nothing was asked for."""
+        return _names(self.only) or None
+
+    @property
+    def ignored_families(self) -> tuple[str, ...]:
+        """The families of ``ignore``."""
+        return _names(self.ignore)
+
     def __post_init__(self) -> None:
+        for option, text in (("only", self.only), ("ignore", self.ignore)):
+            for family in _names(text):
+                if family not in FAMILY_NAMES:
+                    raise FilterError(f"--{option} {text}: no family {family!r}: choose of {', '.join(FAMILY_NAMES)}")
         if self.batch_size < 1:
             raise FilterError(f"--batch-size {self.batch_size}: choose 1 or more")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -45,6 +65,10 @@ class FilterConfig:
             raise FilterError(f"--scores {self.scores}: {self.scores.suffix} is for a file beside it, say .csv")
         if self.undo and self.move_flagged is None:
             raise FilterError("--undo needs to know what to undo: name the folder with --move-flagged")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Scoring a whole folder, going on where it was stopped."""
 
 import hashlib
+import heapq
 import io
 import logging
 import os
@@ -16,11 +17,13 @@ from artifact_utils.device import keep_freed_memory
 from artifact_utils.files.writing import real_path, write_bytes
 from artifact_utils.filtering.contact_sheet import N_WORST, draw_contact_sheet
 from artifact_utils.filtering.export import write_scores
+from artifact_utils.filtering.judging import Judge, count, write_details
 from artifact_utils.filtering.moving import settle_moves
 from artifact_utils.filtering.older_tables import import_scores
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.state import Score, State, open_state
 from artifact_utils.images import PICTURE_SUFFIXES, ImageError
+from artifact_utils.predictions import TOO_SMALL, Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,10 @@ class Scored:
     """Pictures in the table."""
     flagged: int
     unreadable: int
+    too_small: int
+    """Pictures with less than 128 pixels a side: neither clean nor flagged."""
+    families: dict[str, int]
+    """Flagged pictures by the most probable family of their artifact, where the model tells families apart."""
     new: int
     """Pictures scored in this run; the others were in the table already."""
     seconds: float
@@ -43,9 +50,11 @@ class Scored:
 
     def __str__(self) -> str:
         speed = f" ({self.new / self.seconds:.0f} img/s)" if self.new else ""
+        named = ", ".join(f"{name} {n}" for name, n in self.families.items() if n)
         return (
             f"{self.n} pictures, {self.new} of them new{speed}: "
-            f"{self.flagged} flagged at {self.threshold:.3f} and above, {self.unreadable} unreadable\n"
+            f"{self.flagged} flagged at {self.threshold:.3f} and above{f' ({named})' if named else ''}, "
+            f"{self.unreadable} unreadable{f', {self.too_small} too small' if self.too_small else ''}\n"
             f"{self.scores} has the scores, {self.scores.with_suffix('.jpg')} the worst"
         )
 
@@ -67,25 +76,41 @@ def score_folder(config: FilterConfig) -> Scored:
     outputs, started = Outputs.of(config), time.time()
     model = checkpoint_file(config.run) if config.run else pretrained_file()
     keep_freed_memory()
-    detector = Detector.load(model, threshold=config.threshold, device=config.device)
+    detector = Detector.load(
+        model,
+        threshold=config.threshold,
+        device=config.device,
+        only=config.only_families,
+        ignore=config.ignored_families,
+    )
+    info = detector.info
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
     earlier = [] if outputs.state.exists() else import_scores(config, sha256)
     with open_state(config) as state:
         settle_moves(state)
-        state.use_model(sha256, detector.threshold)
+        state.use_model(
+            sha256, detector.threshold, counted=detector.families, families=info.families, sharpness=info.sharpness
+        )
+        judge = Judge(detector.threshold, detector.families, info.families, info.sharpness)
         state.add_scores(earlier)
         try:
             new = _score(state, config, detector)
         finally:  # also after Ctrl-C
-            write_scores(state, outputs, detector.threshold)
+            write_scores(state, outputs, judge)
         sheet = io.BytesIO()
-        draw_contact_sheet(config.folder, state.worst(N_WORST), detector.threshold).save(sheet, "jpeg", quality=90)
+        draw_contact_sheet(config.folder, _worst(state, judge), detector.threshold).save(sheet, "jpeg", quality=90)
         write_bytes(outputs.sheet, sheet.getvalue())
-        n, flagged, unreadable = state.counts(detector.threshold)
+        counts = count(state.scores(), judge)
     return Scored(
-        n=n, flagged=flagged, unreadable=unreadable, new=new, seconds=time.time() - started,
-        threshold=detector.threshold, scores=outputs.table,
-    )  # fmt: skip
+        **vars(counts), new=new, seconds=time.time() - started, threshold=detector.threshold, scores=outputs.table
+    )
+
+
+def _worst(state: State, judge: Judge) -> list[tuple[float, str]]:
+    """Probability and path of the pictures that look worst, the worst first."""
+    judged = ((judge(score).probability, score.path) for score in state.scores())
+    worst = heapq.nlargest(N_WORST, ((probability, path) for probability, path in judged if probability is not None))
+    return [(probability, os.fsdecode(path)) for probability, path in worst]
 
 
 def _score(state: State, config: FilterConfig, detector: Detector) -> int:
@@ -108,11 +133,11 @@ def _score(state: State, config: FilterConfig, detector: Detector) -> int:
     try:
         for file, outcome in predictions:
             path, status = ahead.pop(file)
-            probability, reason = (
-                (None, outcome.reason) if isinstance(outcome, ImageError) else (outcome.probability, "")
-            )
+            probability, reason, details = _outcome(outcome)
             times = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-            waiting.append(Score(path, probability, reason.encode("utf-8", "backslashreplace").decode(), *times))
+            waiting.append(
+                Score(path, probability, reason.encode("utf-8", "backslashreplace").decode(), *times, details)
+            )
             new += 1
             if len(waiting) >= COMMIT_ROWS or time.monotonic() > committed + COMMIT_SECONDS:
                 state.add_scores(waiting)
@@ -123,6 +148,13 @@ def _score(state: State, config: FilterConfig, detector: Detector) -> int:
     n = len(still_there)
     state.forget_scores([number for number in state.score_numbers() if number < n and not still_there[number]])
     return new
+
+
+def _outcome(outcome: Prediction | ImageError) -> tuple[float | None, str, str]:
+    """Probability, reason and details of a score."""
+    if isinstance(outcome, ImageError):
+        return None, outcome.reason, ""
+    return (None, TOO_SMALL, "") if outcome.too_small else (outcome.probability, "", write_details(outcome))
 
 
 def _pictures(folder: Path, leave_out: Path | None) -> Iterator[tuple[bytes, os.stat_result]]:

@@ -19,19 +19,43 @@ from artifact_utils.files.writing import FileError, real_path
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 
 SCHEMA = """
-CREATE TABLE about (folder BLOB NOT NULL, threshold REAL);
-CREATE TABLE models (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE);
+CREATE TABLE about (folder BLOB NOT NULL, threshold REAL, counted TEXT NOT NULL DEFAULT '');
+CREATE TABLE models (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, families TEXT NOT NULL DEFAULT '', \
+sharpness REAL NOT NULL DEFAULT 1);
 CREATE TABLE scores (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, model INTEGER NOT NULL, probability REAL,
-  reason TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL);
+  reason TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, \
+ctime_ns INTEGER NOT NULL, details TEXT NOT NULL DEFAULT '');
 CREATE TABLE corrections (path BLOB NOT NULL, verdict INTEGER NOT NULL, old_verdict INTEGER, time REAL NOT NULL);
 CREATE TABLE moves (id INTEGER PRIMARY KEY, source BLOB NOT NULL, target BLOB NOT NULL, destination BLOB NOT NULL,
   size INTEGER NOT NULL, sha256 TEXT NOT NULL, part TEXT NOT NULL, step TEXT NOT NULL, time REAL NOT NULL);
 """
-"""``corrections`` are what a person says of a picture: 1 artifact, 0 none; ``old_verdict`` is what held before."""
+"""``corrections`` are what a person says of a picture: 1 artifact, 0 none; ``old_verdict`` is what held before.
+``counted`` and ``families`` are names of families, with spaces between them, ``details`` is what
+``judging.write_details`` writes."""
+
+_ADDED = (
+    ("about", ", counted TEXT NOT NULL DEFAULT ''"),
+    ("models", ", families TEXT NOT NULL DEFAULT ''"),
+    ("models", ", sharpness REAL NOT NULL DEFAULT 1"),
+    ("scores", ", details TEXT NOT NULL DEFAULT ''"),
+)
+"""Columns since families of artifacts are told apart, with the table that each is the last of."""
+
+
+def _before_families() -> str:
+    schema = SCHEMA
+    for _, column in _ADDED:
+        schema = schema.replace(column, "")
+    return schema
+
+
+UPGRADES = {_before_families(): "; ".join(f"ALTER TABLE {table} ADD COLUMN {column[2:]}" for table, column in _ADDED)}
 
 DAMAGED = (
-    "SELECT 1 FROM about WHERE typeof(threshold) NOT IN ('null', 'real') LIMIT 1",
+    "SELECT 1 FROM about WHERE typeof(threshold) NOT IN ('null', 'real') OR typeof(counted) != 'text' LIMIT 1",
+    "SELECT 1 FROM models WHERE typeof(families) != 'text' OR typeof(sharpness) != 'real' OR sharpness <= 0 LIMIT 1",
     "SELECT 1 FROM scores WHERE typeof(path) != 'blob' OR typeof(reason) != 'text' OR typeof(model) != 'integer' "
+    "OR typeof(details) != 'text' "
     "OR NOT (probability IS NULL OR (typeof(probability) = 'real' AND probability BETWEEN 0 AND 1)) LIMIT 1",
     "SELECT 1 FROM moves WHERE typeof(source) != 'blob' OR typeof(target) != 'blob' OR typeof(destination) != 'blob' "
     "OR typeof(size) != 'integer' OR typeof(sha256) != 'text' OR typeof(step) != 'text' OR typeof(part) != 'text' "
@@ -53,6 +77,8 @@ class Score(NamedTuple):
     size: int
     mtime_ns: int
     ctime_ns: int
+    details: str = ""
+    """Of the families of artifacts, as ``judging.write_details`` writes them; empty where nothing is told of them."""
 
 
 class Move(NamedTuple):
@@ -106,7 +132,7 @@ class State:
     def __init__(self, path: Path, folder: Path) -> None:
         self.path, self.folder = path, folder
         try:
-            self._connection = connect(path, SCHEMA)
+            self._connection = connect(path, SCHEMA, upgrades=UPGRADES)
         except FileError as error:
             raise FilterError(f"{error}: name another table with --scores") from error
         try:
@@ -118,7 +144,7 @@ class State:
     def _prepare(self) -> None:
         execute = self._connection.execute
         if not execute("SELECT 1 FROM about").fetchone():
-            execute("INSERT INTO about VALUES (?, NULL)", (os.fsencode(self.folder),))
+            execute("INSERT INTO about (folder) VALUES (?)", (os.fsencode(self.folder),))
         if any(execute(query).fetchone() for query in DAMAGED):
             raise FilterError(f"{self.path} is damaged: name another table with --scores")
         row = execute("SELECT folder FROM about").fetchone()
@@ -139,29 +165,61 @@ class State:
         """Of the last scoring."""
         return self._connection.execute("SELECT threshold FROM about").fetchone()[0]
 
-    def use_model(self, sha256: str, threshold: float) -> None:
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The families that counted in the last scoring."""
+        return tuple(self._connection.execute("SELECT counted FROM about").fetchone()[0].split())
+
+    @property
+    def families(self) -> tuple[tuple[str, ...], float]:
+        """The families that the model of the scores tells apart, and the sharpness of their smooth maximum."""
+        query = "SELECT families, sharpness FROM models WHERE id = (SELECT model FROM scores LIMIT 1)"
+        row = self._connection.execute(query).fetchone()
+        return ((), 1.0) if row is None else (tuple(row[0].split()), row[1])
+
+    def use_model(
+        self,
+        sha256: str,
+        threshold: float,
+        *,
+        counted: Iterable[str] = (),
+        families: Iterable[str] = (),
+        sharpness: float = 1.0,
+    ) -> None:
         """Say which model gives the scores from now on.
+
+        Args:
+            sha256: of its file.
+            threshold: that pictures are flagged from.
+            counted: the families that count.
+            families: that the model tells apart.
+            sharpness: of the smooth maximum over their logits.
 
         Raises:
             FilterError: the scores so far are those of another one.
         """
+        names = " ".join(families)
         with self.transaction():
             if self._connection.execute(
                 "SELECT 1 FROM scores JOIN models ON models.id = model WHERE sha256 != ? LIMIT 1", (sha256,)
             ).fetchone():
                 raise FilterError(f"{self.path} belongs to another model: name another table with --scores")
-            self._connection.execute("INSERT OR IGNORE INTO models (sha256) VALUES (?)", (sha256,))
-            self._connection.execute("UPDATE about SET threshold = ?", (threshold,))
+            self._connection.execute(
+                "INSERT INTO models (sha256, families, sharpness) VALUES (?, ?, ?) ON CONFLICT (sha256) DO UPDATE "
+                "SET families = excluded.families, sharpness = excluded.sharpness",
+                (sha256, names, float(sharpness)),
+            )
+            self._connection.execute("UPDATE about SET threshold = ?, counted = ?", (threshold, " ".join(counted)))
         query = "SELECT id FROM models WHERE sha256 = ?"
         self._model = self._connection.execute(query, (sha256,)).fetchone()[0]
 
     def add_scores(self, scores: Iterable[Score]) -> None:
         with self.transaction():
             self._connection.executemany(
-                "INSERT INTO scores (path, model, probability, reason, size, mtime_ns, ctime_ns) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET model = excluded.model, "
+                "INSERT INTO scores (path, model, probability, reason, size, mtime_ns, ctime_ns, details) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET model = excluded.model, "
                 "probability = excluded.probability, reason = excluded.reason, size = excluded.size, "
-                "mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns",
+                "mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, details = excluded.details",
                 ((score.path, self._model, *score[1:]) for score in scores),
             )
 
@@ -187,20 +245,8 @@ class State:
 
     def scores(self) -> Iterator[Score]:
         """All scores, in the order of their names."""
-        columns = "path, probability, reason, size, mtime_ns, ctime_ns"
+        columns = "path, probability, reason, size, mtime_ns, ctime_ns, details"
         return map(Score._make, self._connection.execute(f"SELECT {columns} FROM scores ORDER BY path"))
-
-    def counts(self, threshold: float) -> tuple[int, int, int]:
-        """How many pictures there are, are flagged, and are unreadable."""
-        return self._connection.execute(
-            "SELECT count(*), coalesce(sum(probability >= ?), 0), count(*) - count(probability) FROM scores",
-            (threshold,),
-        ).fetchone()
-
-    def worst(self, n: int) -> list[tuple[float, str]]:
-        """Probability and path of the pictures that look worst, the worst first."""
-        query = "SELECT probability, path FROM scores WHERE probability NOT NULL ORDER BY 1 DESC, 2 DESC LIMIT ?"
-        return [(probability, os.fsdecode(path)) for probability, path in self._connection.execute(query, (n,))]
 
     # Moves
 
