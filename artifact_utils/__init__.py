@@ -17,6 +17,7 @@ The core, in reading order:
 ``loaders``               from a config to batches
 ``losses``                ``FocalLoss`` and the loss on masks
 ``models``                backbone, head and locator: ``ArtifactClassifier``
+``kept_features``         what a frozen backbone sees, once for all epochs
 ``training``              ``train``, one epoch, one step, optimiser and learning-rate schedule
 ``runs``                  the folder of a run: history, states, interruption
 ``distributed``           several processes that train one model, started by ``torchrun``

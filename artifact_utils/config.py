@@ -89,6 +89,10 @@ class ModelOptions:
     """Where the backbone starts: imagenet (or whatever else a name stands for), or none for a random start."""
     frozen: float | None = None
     """Share of the backbone, from the input on, that keeps its first weights: 0 trains all of it, 1 the head alone."""
+    draws: int | None = None
+    """How often the training set is drawn where the backbone keeps all of its weights (--frozen 1): it sees these draws
+    once, what it saw is kept in --cache, and each epoch learns from all of them, in seconds. 0: nothing is kept, and
+    every epoch draws anew."""
     image_size: int | None = None
     """Side of the square input in training, in pixels."""
     eval_size: int | None = None
@@ -195,6 +199,7 @@ class ResolvedConfig(TrainConfig):
     cache: Path
     workers: int
     frozen: float
+    draws: int
     image_size: int
     eval_size: int
     pooled: bool
@@ -216,7 +221,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "efficientnet_b0": _LARGE | {"lr": 5e-4},
     "convnext_tiny": _LARGE,
     "vit_b_16": _LARGE | {"lr": 5e-5},
-    "clip_vit_b16": _LARGE | {"frozen": 1.0, "epochs": 12, "lr": 1e-3},
+    "clip_vit_b16": _LARGE | {"frozen": 1.0, "draws": 3, "epochs": 12, "lr": 1e-3},
 }
 """The recipe of each architecture: what a field of ``TrainConfig`` left at None becomes. Any other timm model gets that
 of ``convnext_tiny``."""
@@ -231,6 +236,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "synthetic_fraction": (0.0, 1.0),
     "harmless_fraction": (0.0, 1.0),
     "frozen": (0.0, 1.0),
+    "draws": (0, 1000),
     "image_size": (32, 1024),
     "eval_size": (32, 1024),
     "mask_weight": (0.0, 1000.0),
@@ -274,6 +280,10 @@ def resolve(config: TrainConfig) -> ResolvedConfig:
     if config.image_size is not None:
         filled["eval_size"] = config.image_size  # a size that was asked for is meant for both
     filled.setdefault("eval_size", filled["image_size"])
+    frozen = filled["frozen"] if config.frozen is None else config.frozen
+    if frozen < 1 or config.teachers or config.also_at:
+        filled["draws"] = 0
+    filled.setdefault("draws", 0)
     given = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
     values = given | {name: value for name, value in filled.items() if given[name] is None}
     resolved = ResolvedConfig(**(values | {"device": device, "arch": arch}))
@@ -297,6 +307,8 @@ def _check(config: ResolvedConfig) -> None:
     for run in config.teachers:
         if not (run / "best.safetensors" if run.is_dir() else run).is_file():
             raise ConfigError(f"--teachers {run}: no checkpoint there: name run folders or .safetensors files")
+    if config.draws and (config.frozen < 1 or config.teachers or config.also_at):
+        raise ConfigError(f"--draws {config.draws} needs --frozen 1, and neither --teachers nor --also-at")
     if not config.pooled and not config.locates:
         raise ConfigError(
             "--pooled False needs --mask-weight and --synthetic-fraction above 0, or the model has no output"

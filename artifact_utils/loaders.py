@@ -20,7 +20,7 @@ from artifact_utils.audit import find_duplicates, near_duplicate_groups, outline
 from artifact_utils.augmentation import RECIPES, build_augmentation
 from artifact_utils.cache import Squares, decode_squares
 from artifact_utils.config import ResolvedConfig
-from artifact_utils.datasets import ArtifactDataset, DataError, Sample, list_portraits, with_made_artifacts
+from artifact_utils.datasets import ArtifactDataset, DataError, Draw, Sample, list_portraits, with_made_artifacts
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT, Portrait
 from artifact_utils.sampling import EpochSampler
@@ -225,10 +225,7 @@ def _training_loader(config: ResolvedConfig, dataset: ArtifactDataset) -> DataLo
         rank=distributed.rank(),
         world_size=n_processes,
     )
-    options: dict[str, Any] = {}
-    if config.workers:
-        options = {"num_workers": config.workers, "persistent_workers": True, "prefetch_factor": 4}
-    return DataLoader(dataset, batch_size, sampler=sampler, **options, **_loading())
+    return DataLoader(dataset, batch_size, sampler=sampler, **_loading(config.workers))
 
 
 def evaluation_loader(dataset: ArtifactDataset, batch_size: int) -> DataLoader[Sample]:
@@ -240,13 +237,21 @@ def evaluation_loader(dataset: ArtifactDataset, batch_size: int) -> DataLoader[S
     """
     batches = torch.arange(len(dataset)).split(batch_size)
     own = [batch.tolist() for batch in batches[distributed.rank() :: distributed.world_size()]]
-    return DataLoader(dataset, batch_sampler=own, **_loading())
+    return loader_of(dataset, own)
 
 
-def _loading() -> dict[str, Any]:
+def loader_of(
+    dataset: ArtifactDataset, batches: Sequence[Sequence[Draw | int]], *, workers: int = 0
+) -> DataLoader[Sample]:
+    """These batches of a data set, loaded by so many processes."""
+    return DataLoader(dataset, batch_sampler=batches, **_loading(workers))  # type: ignore[arg-type]
+
+
+def _loading(workers: int = 0) -> dict[str, Any]:
     """What all loaders share. Each has a generator of its own, so that none draws from the global one."""
     pinned = torch.cuda.is_available()
-    return {"pin_memory": pinned, "generator": torch.Generator(), "worker_init_fn": _set_up_worker}
+    options = {"pin_memory": pinned, "generator": torch.Generator(), "worker_init_fn": _set_up_worker}
+    return options | ({"num_workers": workers, "persistent_workers": True, "prefetch_factor": 4} if workers else {})
 
 
 def duplicates_across(root: Path, loaders: Loaders) -> pd.DataFrame:

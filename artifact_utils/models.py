@@ -118,11 +118,26 @@ class ArtifactClassifier(nn.Module):
         self.locator = Locator(self.backbone.n_channels, families) if locates else None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Raw logits (N,) of pictures (N, 3, H, W)."""
+        """Raw logits (N,) of pictures (N, 3, H, W), or of what ``see`` made of them."""
         return self.locate(images).logits
 
+    def see(self, images: Tensor) -> Tensor:
+        """What the backbone makes of pictures (N, 3, H, W), in one tensor (N, C, h, w): its maps in the grid of the
+        finest, for the locator, and its averaged features in every cell, for the head. It can take their place."""
+        maps, features = self.backbone(images)
+        size = maps[0].shape[2:] if self.locator is not None else (1, 1)
+        seen = [] if self.locator is None else [F.interpolate(fmap, size=size) for fmap in maps]
+        return torch.cat(seen if self.head is None else [*seen, features[..., None, None].expand(-1, -1, *size)], dim=1)
+
+    def _seen(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps and averaged features of pictures, or of what ``see`` made of them."""
+        if images.shape[1] == 3:
+            return self.backbone(images)
+        n_channels = 0 if self.locator is None else sum(self.backbone.n_channels)
+        return [images[:, :n_channels]], images[:, n_channels:, 0, 0]
+
     def locate(self, images: Tensor) -> Answer:
-        """All that the model says of pictures (N, 3, H, W)."""
+        """All that the model says of pictures (N, 3, H, W), or of what ``see`` made of them."""
         answer = self._look(images)
         if self.training or not self.also_at:
             return answer
@@ -139,7 +154,7 @@ class ArtifactClassifier(nn.Module):
 
     def _look(self, images: Tensor) -> Answer:
         """``locate`` at the size that the pictures have."""
-        maps, features = self.backbone(images)
+        maps, features = self._seen(images)
         logits = images.new_zeros(len(images)) if self.head is None else self.head(features).squeeze(1)
         if self.locator is None:
             return Answer(logits, None, None)

@@ -1,6 +1,7 @@
 """Which pictures an epoch shows, in which order: the classes balanced, the same for the same seed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -81,6 +82,35 @@ class EpochSampler(Sampler[Draw]):
             blocks += [[(index, False)] for index in _cycle(clean, n - n_artifacts, rng)]
             blocks += [[(index, True)] for index in _cycle(clean, n_made, rng)]
         return np.array([draw for place in rng.permutation(len(blocks)) for draw in blocks[place]])[:n]
+
+
+class KeptSampler(Sampler[int]):
+    """The places of draws that are kept, in another order each epoch: a pure function of the seed and the epoch.
+
+    Args:
+        draws: in the order they are kept; a made artifact that comes right after the clean picture that it was made of
+            still does.
+        seed: of the order.
+        batch_size: the rest of the epoch that makes no whole batch is left out.
+    """
+
+    def __init__(self, draws: Sequence[Draw], *, seed: int, batch_size: int) -> None:
+        follows = [later.inject and later.index == draw.index for draw, later in pairwise(draws)]
+        starts = np.flatnonzero([True, *(not pair for pair in follows)])
+        self.blocks = np.split(np.arange(len(draws)), starts[1:])
+        self.n_draws, self.seed, self.batch_size, self.epoch = len(draws), seed, batch_size, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n_draws // self.batch_size * self.batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.blocks))
+        places = [int(place) for block in order for place in self.blocks[block]]
+        yield from places[: len(self)]
 
 
 def _cycle(indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -30,6 +30,7 @@ from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results
 from artifact_utils.files.locks import output_lock
+from artifact_utils.kept_features import keep_features
 from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.loaders import Loaders, build_loaders
 from artifact_utils.losses import FocalLoss, family_loss, known_masks, mask_loss, unlabelled_left_out
@@ -46,7 +47,7 @@ from artifact_utils.runs import (
     start_run,
     write_table,
 )
-from artifact_utils.sampling import EpochSampler
+from artifact_utils.sampling import EpochSampler, KeptSampler
 from artifact_utils.transforms import build_transforms
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,8 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
         logger.info("%s is complete: nothing to continue", run)
         return run
     device = distributed.own_device(config.device)
-    loaders = distributed.rank_0_first(lambda: build_loaders(config))
+    pictures = distributed.rank_0_first(lambda: build_loaders(config))
+    loaders = keep_features(config, pictures, device)  # of what a frozen backbone sees, once for all epochs
     learner = Learner(config, device, n_batches=len(loaders.train), restored=has_state(run))
     progress = restore(run, learner, device)
     run.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +97,7 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
         if is_writer:
             start_run(run, config)
             if config.test:
-                report_leaks(run, config.data, loaders)
+                report_leaks(run, config.data, pictures)
         train_epochs(config, run, loaders, learner, progress, on_epoch_end)
         if is_writer and not (run / "best.safetensors").exists():  # no epoch at all was asked for
             save_checkpoint(run / "best.safetensors", learner.kept, learner.info(0.5))
@@ -141,7 +143,7 @@ def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Pr
         TrainingInterrupted: a stop was requested; this epoch will be done again.
     """
     config, sampler = learner.config, loader.sampler
-    assert isinstance(sampler, EpochSampler)
+    assert isinstance(sampler, EpochSampler | KeptSampler)
     sampler.set_epoch(progress.epoch)
     # dropout, too, is a function of seed and epoch; each process draws its own
     torch.manual_seed(config.seed * 100_003 + progress.epoch + distributed.rank() * 1_000_000_007)
@@ -228,7 +230,7 @@ class Learner:
         )
 
     def step(self, batch: Sample) -> Tensor:
-        """Learn from a batch with pictures in uint8; returns the loss, on the device."""
+        """Learn from a batch with pictures in uint8, or with kept features; returns the loss, on the device."""
         images, targets, masks, said = (tensor.to(self.device, non_blocking=True) for tensor in batch[:4])
         if batch.change.numel():
             images, masks = augment_batch(images, masks, batch.change)
@@ -237,7 +239,7 @@ class Learner:
             opinion = torch.stack([teacher(images) for teacher in self.teachers]).mean(dim=0)
             targets = targets.float().lerp(opinion, TEACHER_SHARE)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            answer = self.run(self.normalize(images))
+            answer = self.run(images.float() if images.is_floating_point() else self.normalize(images))
             loss = self.loss(answer, targets, masks, said)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)

@@ -42,7 +42,7 @@ LAYERS = (
         "audit.scanning",
     ),
     ("datasets", "sampling", "cache", "transforms", "augmentation", "loaders"),
-    ("backbones", "models", "checkpoints", "detector"),
+    ("backbones", "models", "checkpoints", "detector", "kept_features"),
     ("evaluation.measuring", "evaluation.grounding", "explain", "plots"),
     ("runs", "evaluation.run_results", "training"),
     ("evaluation", "audit", "export"),

@@ -59,3 +59,12 @@ def test_the_size_of_evaluation_is_that_of_training_unless_somebody_says():
     assert resolve(TrainConfig(arch="mobilenet_v2", device="cpu")).eval_size == 160
     assert resolve(TrainConfig(arch="efficientnet_lite0", eval_size=224, device="cpu")).eval_size == 224
     assert resolve(TrainConfig(arch="vit_b_16", eval_size=256, device="cpu")).eval_size == 256
+
+
+def test_features_are_kept_where_the_whole_backbone_is_frozen():
+    assert resolve(TrainConfig(arch="clip_vit_b16", device="cpu")).draws == 3
+    assert resolve(TrainConfig(arch="clip_vit_b16", frozen=0.5, device="cpu")).draws == 0
+    assert resolve(TrainConfig(arch="clip_vit_b16", also_at=(160,), device="cpu")).draws == 0
+    assert resolve(TrainConfig(arch="resnet18", frozen=1.0, device="cpu")).draws == 0
+    with pytest.raises(ConfigError, match="--draws 2 needs --frozen 1"):
+        resolve(TrainConfig(arch="clip_vit_b16", frozen=0.5, draws=2, device="cpu"))

@@ -54,6 +54,18 @@ def test_a_map_a_family_and_the_picture_is_their_smooth_maximum():
             torch.testing.assert_close(changed.logits, changed.families[:, 1], atol=0.1, rtol=0)
 
 
+@pytest.mark.parametrize(("locates", "pooled"), [(True, False), (False, True), (True, True)])
+def test_what_was_seen_can_take_the_place_of_the_pictures(locates, pooled):
+    torch.manual_seed(0)
+    model = build_model("efficientnet_lite0", image_size=64, locates=locates, pooled=pooled).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        seen = model.see(images)
+        assert seen.shape[2:] == ((4, 4) if locates else (1, 1))
+        for found, expected in zip(model.locate(seen), model.locate(images), strict=True):
+            assert found is expected is None or torch.equal(found, expected)
+
+
 def test_the_final_vgg_head():
     layers = [type(layer).__name__ for layer in ArtifactClassifier("vgg19", 64).head]
     block = ["Linear", "BatchNorm1d", "ReLU", "Dropout"]

@@ -3,7 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from artifact_utils.sampling import EpochSampler
+from artifact_utils.datasets import Draw
+from artifact_utils.sampling import EpochSampler, KeptSampler
 
 
 def sampler(targets, **options):
@@ -66,3 +67,17 @@ def test_processes_share_the_draws_of_one_epoch_between_them(epoch):
     for first in range(0, len(alone), 12):  # each batch of one process is the batches of three, one after the other
         together = [draw for share in shared for draw in share[first // 3 : first // 3 + 4]]
         assert together == alone[first : first + 12]
+
+
+def test_kept_draws_come_in_another_order_each_epoch_and_pairs_stay_together():
+    draws = [Draw(0, 1), Draw(0, 2, True), Draw(1, 3), Draw(2, 4), Draw(2, 5, True), Draw(3, 6), Draw(4, 7)]
+    sampler = KeptSampler(draws, seed=0, batch_size=2)
+    orders = []
+    for epoch in (0, 1, 0):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+    assert orders[0] == orders[2] != orders[1]
+    for order in orders:
+        assert len(order) == len(sampler) == 6
+        assert len(set(order)) == 6
+        assert all(order.index(made) == order.index(made - 1) + 1 for made in (1, 4) if made in order)

@@ -23,6 +23,7 @@ from artifact_utils.detector import Detector
 from artifact_utils.device import amp_dtype
 from artifact_utils.evaluation.grounding import measure_grounding
 from artifact_utils.images import ImageError
+from artifact_utils.kept_features import KeptFeatures
 from artifact_utils.labels import Portrait
 from artifact_utils.loaders import evaluation_loader
 from artifact_utils.metrics.calibration import fit_temperature, measure_calibration, scale_logits, scale_threshold
@@ -54,7 +55,8 @@ def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tens
 
     Args:
         model: on the device that is to be used; it is left in evaluation mode.
-        loader: of an ``ArtifactDataset``, in any order. The loaders of all processes together show each picture once.
+        loader: of an ``ArtifactDataset`` or its ``KeptFeatures``, in any order. The loaders of all processes together
+            show each picture once.
 
     Returns:
         Raw logits (N,) float32 and targets (N,) int64, both on the CPU and in the order of the data set.
@@ -64,7 +66,7 @@ def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tens
     """
     model.eval()
     device, dataset = next(model.parameters()).device, loader.dataset
-    assert isinstance(dataset, ArtifactDataset) and loader.batch_sampler is not None
+    assert isinstance(dataset, ArtifactDataset | KeptFeatures) and loader.batch_sampler is not None
     batches = [places for places in loader.batch_sampler if len(places)]
     # The order is read once: asked a second time, a sampler that shuffles would give another one.
     fixed = DataLoader(
@@ -81,7 +83,7 @@ def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tens
     for places, batch in zip(batches, fixed, strict=True):
         images = batch.image.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            logits[places] = model(normalize(images)).float()
+            logits[places] = model(images.float() if images.is_floating_point() else normalize(images)).float()
         times_shown[places] += 1
     logits, times_shown = distributed.total(logits), distributed.total(times_shown)  # 0 where another was at work
     if not (times_shown == 1).all():

@@ -18,6 +18,7 @@ from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS, Measured, calibrated, measure, predict
 from artifact_utils.files.writing import write_json
+from artifact_utils.kept_features import KeptFeatures
 from artifact_utils.loaders import Loaders, duplicates_across
 from artifact_utils.metrics.scores import format_table
 from artifact_utils.plots.audit_figures import plot_duplicates
@@ -72,7 +73,7 @@ def write_run_results(
         logits, targets = predict(model, loader)
         if not info.calibrated:  # only validation comes to this; a run that was killed here may have done it already
             info = calibrated(info, logits, targets)
-        dataset = loader.dataset
+        dataset = loader.dataset.source if isinstance(loader.dataset, KeptFeatures) else loader.dataset
         assert isinstance(dataset, ArtifactDataset)
         detector = Detector(copy.deepcopy(model), info)  # it fuses the model that it is given
         results[split] = measure(

@@ -1,0 +1,230 @@
+"""Kept features: a frozen backbone sees several draws of the training set once, and all epochs learn from what it saw.
+
+A folder of the cache holds a safetensors file for every 32 draws, named by a hash of all that its content depends on:
+the pixels and what is known of each picture, the draws, the settings of synthesis and augmentation and their code, the
+weights of the backbone. So nothing is ever out of date, and what an interrupted run has kept, the next one finds.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from artifact_utils import distributed
+from artifact_utils.augmentation import augment_batch
+from artifact_utils.cache import MEMORY_BYTES
+from artifact_utils.config import ResolvedConfig, SynthesisOptions
+from artifact_utils.console import progress_bar
+from artifact_utils.datasets import ArtifactDataset, Draw, Sample
+from artifact_utils.device import amp_dtype, cpu_has_bf16
+from artifact_utils.files.writing import write_bytes
+from artifact_utils.loaders import Loaders, loader_of
+from artifact_utils.models import build_model
+from artifact_utils.sampling import EpochSampler, KeptSampler
+from artifact_utils.transforms import build_transforms
+
+logger = logging.getLogger(__name__)
+
+N_DRAWS = 32
+"""Draws of a file."""
+PACKAGE = Path(__file__).parent
+CODE = ("synthesis/**/*.py", "backbones/*.py", "augmentation.py", "datasets.py", "faces.py", "models.py")
+"""What makes the features of a draw: other code may make others."""
+
+File = dict[str, Tensor]
+"""The fields of ``Sample`` for ``N_DRAWS`` draws; ``image`` is what ``ArtifactClassifier.see`` made of it, float16."""
+
+
+class KeptFeatures(Dataset[Sample]):
+    """Samples whose ``image`` holds features, float16 (C, h, w).
+
+    Args:
+        source: the data set that the pictures are of.
+        files: of their features, in the order of the draws.
+    """
+
+    def __init__(self, source: ArtifactDataset, files: Sequence[File]) -> None:
+        self.source, self.files = source, files
+        self.targets = torch.cat([file["target"] for file in files])
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, place: int) -> Sample:
+        file, row = divmod(place, N_DRAWS)
+        return Sample(**{name: tensor[row] for name, tensor in self.files[file].items()})
+
+
+def keep_features(config: ResolvedConfig, loaders: Loaders, device: torch.device) -> Loaders:
+    """Loaders of features in the place of pictures, for training and validation; where ``config.draws`` is 0, or
+    several processes train, the loaders as they are.
+
+    Killed or interrupted, the same command goes on with what was kept until then.
+
+    Args:
+        config: of the run. The training set is drawn ``draws`` times, or as often as ``cache_gb`` has room for.
+        loaders: of pictures.
+        device: where the backbone runs.
+    """
+    if not config.draws or distributed.world_size() > 1:
+        return loaders
+    sampler, train, validation = loaders.train.sampler, loaders.train.dataset, loaders.validation.dataset
+    assert isinstance(sampler, EpochSampler)
+    assert isinstance(train, ArtifactDataset) and isinstance(validation, ArtifactDataset)
+    store = FeatureStore(config, device)
+    validated: list[Draw | int] = list(range(len(validation)))
+    draws: list[Draw] = []
+    for epoch in range(config.draws):
+        sampler.set_epoch(epoch)
+        draws += list(sampler) if store.has_room_for(len(validated) + len(draws) + len(sampler)) else []
+    if not draws:
+        logger.warning("no room for features in the cache (--cache-gb): the whole network runs in every epoch")
+        return loaders
+    store.make_room([*store.names(train, draws), *store.names(validation, validated)])
+    seen = KeptFeatures(train, store.fill(train, draws, f"features of {len(draws)} draws"))
+    seen_in_validation = KeptFeatures(validation, store.fill(validation, validated, "features of validation"))
+    order = KeptSampler(draws, seed=config.seed, batch_size=sampler.batch_size)
+    return replace(
+        loaders,
+        train=DataLoader(seen, sampler.batch_size, sampler=order, drop_last=True, generator=torch.Generator()),
+        validation=DataLoader(seen_in_validation, 2 * config.batch_size, generator=torch.Generator()),
+    )
+
+
+class FeatureStore:
+    """The features that are kept: a folder of files, or memory where the config wants no cache.
+
+    Args:
+        config: whose backbone, synthesis and augmentation make the features.
+        device: where the backbone runs.
+    """
+
+    def __init__(self, config: ResolvedConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.folder = config.cache / "features" if config.cache_gb else None
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(config.seed)
+        self.model = build_model(
+            config.arch,
+            weights=config.weights,
+            image_size=config.eval_size,
+            locates=config.locates,
+            pooled=config.pooled,
+        )
+        self.model.to(device).eval()
+        self.normalize = build_transforms(self.model.backbone.mean, self.model.backbone.std)
+        with torch.inference_mode():
+            side = max(config.image_size, config.eval_size)
+            self.draw_bytes = 2 * self.model.see(torch.zeros(1, 3, side, side, device=device)).numel() + side**2
+        self.depends_on = self._depends_on()
+        self.digest_of = cache(_digest)
+
+    def _depends_on(self) -> str:
+        """What the features of every draw depend on."""
+        code, weights, backbone = hashlib.blake2b(), hashlib.blake2b(), self.model.backbone
+        for file in (file for pattern in CODE for file in sorted(PACKAGE.glob(pattern))):
+            code.update(file.read_bytes())
+        for tensor in () if backbone.loaded_from else backbone.state_dict().values():
+            weights.update(tensor.cpu().contiguous().numpy().tobytes())
+        names = ["arch", "image_size", "eval_size", "locates", "pooled", *(f.name for f in fields(SynthesisOptions))]
+        values = {name: getattr(self.config, name) for name in names}
+        values |= {"code": code.hexdigest(), "weights": backbone.loaded_from or weights.hexdigest()}
+        values["arithmetic"] = f"{self.device.type}, bf16: {self.device.type == 'cpu' and cpu_has_bf16()}"
+        return json.dumps(values, sort_keys=True, default=str)
+
+    def names(self, dataset: ArtifactDataset, draws: Sequence[Draw | int]) -> list[str]:
+        """Of the files that hold these draws."""
+        names = []
+        for first in range(0, len(draws), N_DRAWS):
+            name = hashlib.blake2b(self.depends_on.encode(), digest_size=16)
+            for draw in draws[first : first + N_DRAWS]:
+                index = draw if isinstance(draw, int) else draw.index
+                name.update(f"{self.digest_of(dataset, index)} {draw} {sorted(dataset.kinds or ())}".encode())
+            names.append(f"{name.hexdigest()}.safetensors")
+        return names
+
+    def has_room_for(self, n_draws: int, beside: Sequence[Path] = ()) -> bool:
+        """Whether that many fit beside some files, whatever else is given up for them."""
+        if self.folder is None:
+            return n_draws * self.draw_bytes <= MEMORY_BYTES
+        squares = sum(file.stat().st_size for file in self.config.cache.glob("squares-*.bin"))
+        kept = sum(file.stat().st_size for file in self.folder.iterdir())
+        room = min(self.config.cache_gb * 1e9 - squares, kept + shutil.disk_usage(self.folder).free / 2)
+        return n_draws * self.draw_bytes + sum(file.stat().st_size for file in beside) <= room
+
+    def make_room(self, wanted: Sequence[str]) -> None:
+        """Give up other files, those not used for longest first, until the wanted ones fit."""
+        if self.folder is None:
+            return
+        others = [file for file in self.folder.iterdir() if file.name not in wanted]
+        others.sort(key=lambda file: file.stat().st_mtime)
+        while others and not self.has_room_for(len(wanted) * N_DRAWS, beside=others):
+            others.pop(0).unlink()  # who has it mapped keeps it
+
+    def fill(self, dataset: ArtifactDataset, draws: Sequence[Draw | int], label: str) -> list[File]:
+        """The files of these draws, those that are missing made now.
+
+        Pictures are drawn in worker processes while the backbone runs.
+        """
+        names = self.names(dataset, draws)
+        files = [self._read(name) for name in names]
+        missing = [number for number, file in enumerate(files) if file is None]
+        batches = [draws[number * N_DRAWS : (number + 1) * N_DRAWS] for number in missing]
+        loader = loader_of(dataset, batches, workers=self.config.workers)
+        with progress_bar(None, label, total=len(draws), unit="img") as bar:
+            bar.update(len(draws) - sum(map(len, batches)))
+            for number, batch in zip(missing, loader, strict=True):
+                files[number] = self._keep(names[number], self._see(batch))
+                bar.update(len(batch.target))
+        return [file for file in files if file is not None]
+
+    @torch.inference_mode()
+    def _see(self, batch: Sample) -> File:
+        images, masks = batch.image.to(self.device), batch.mask.to(self.device)
+        if batch.change.numel():
+            images, masks = augment_batch(images, masks, batch.change)
+        dtype = amp_dtype(self.device)
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+            seen = self.model.see(self.normalize(images).contiguous(memory_format=torch.channels_last))
+        largest = torch.finfo(torch.float16).max
+        seen = seen.float().clamp(-largest, largest).half()
+        changed = {"image": seen.cpu(), "mask": masks.cpu(), "change": torch.empty(len(seen), 0)}
+        return {name: tensor.contiguous() for name, tensor in (batch._asdict() | changed).items()}
+
+    def _keep(self, name: str, file: File) -> File:
+        if self.folder is None:
+            return file
+        write_bytes(self.folder / name, save(file))
+        return self._read(name) or file
+
+    def _read(self, name: str) -> File | None:
+        """A file, mapped into memory; None where it is not there or not whole."""
+        if self.folder is None:
+            return None
+        try:
+            os.utime(self.folder / name)  # so that it is not the one not used for longest
+            return load_file(self.folder / name)
+        except (OSError, SafetensorError):
+            return None
+
+
+def _digest(dataset: ArtifactDataset, index: int) -> str:
+    """Of the pixels of a picture and of all that is known of it."""
+    portrait = dataset.portraits[index]
+    digest = hashlib.blake2b(dataset.squares[portrait.path].numpy().tobytes(), digest_size=16)
+    if portrait.mask is not None:
+        digest.update(portrait.mask.read_bytes())
+    digest.update(repr(replace(portrait, path=Path(), mask=None)).encode())
+    return digest.hexdigest()
