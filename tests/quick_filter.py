@@ -25,7 +25,7 @@ class QuickDetector:
     def load(cls, run: Path, *, threshold: float | None = None, **_: object) -> "QuickDetector":
         return cls(0.5 if threshold is None else threshold)
 
-    def predict_files(self, paths: Iterable[Path], batch_size: int) -> Iterator[tuple[Path, Prediction]]:
+    def predict_files(self, paths: Iterable[Path], batch_size: int | None) -> Iterator[tuple[Path, Prediction]]:
         for path in paths:
             probability = float(path.read_bytes().split()[0])
             yield path, Prediction(probability, probability >= self.threshold)

@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from artifact_utils.console import os_error_text, progress_bar
@@ -28,6 +29,7 @@ from artifact_utils.predictions import TOO_SMALL, Prediction
 logger = logging.getLogger(__name__)
 
 COMMIT_ROWS, COMMIT_SECONDS = 64, 1.0  # what a kill can cost
+LOOK_UP = 500  # pictures that the state is asked about at once
 
 
 @dataclass(frozen=True)
@@ -119,14 +121,17 @@ def _score(state: State, config: FilterConfig, detector: Detector) -> int:
     ahead: dict[Path, tuple[bytes, os.stat_result]] = {}  # of files that are being read
 
     def unknown() -> Iterator[Path]:
-        for path, status in _pictures(config.folder, config.move_flagged):
-            number, unchanged = state.find(path, status)
-            if number is not None:
-                still_there[number] = True
-            if not unchanged:
-                file = config.folder / os.fsdecode(path)
-                ahead[file] = path, status
-                yield file
+        pictures = _pictures(config.folder, config.move_flagged)
+        while found := list(islice(pictures, LOOK_UP)):
+            known = state.find(path for path, _ in found)
+            for path, status in found:
+                number, *times = known.get(path, (None,))
+                if number is not None:
+                    still_there[number] = True
+                if times != [status.st_size, status.st_mtime_ns, status.st_ctime_ns]:
+                    file = config.folder / os.fsdecode(path)
+                    ahead[file] = path, status
+                    yield file
 
     new, waiting, committed = 0, [], time.monotonic()
     predictions = progress_bar(detector.predict_files(unknown(), batch_size=config.batch_size), "score", unit="img")

@@ -223,14 +223,14 @@ class State:
                 ((score.path, self._model, *score[1:]) for score in scores),
             )
 
-    def find(self, path: bytes, status: os.stat_result) -> tuple[int | None, bool]:
-        """The number of the score of a file, None if there is none; and whether the file has not changed since."""
-        row = self._connection.execute(
-            "SELECT id, size, mtime_ns, ctime_ns FROM scores WHERE path = ?", (path,)
-        ).fetchone()
-        if row is None:
-            return None, False
-        return row[0], row[1:] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    def find(self, paths: Iterable[bytes]) -> dict[bytes, tuple[int, int, int, int]]:
+        """Of each file that has a score: the number of that, and size, mtime_ns and ctime_ns as they were then."""
+        paths = list(paths)
+        places = ", ".join("?" * len(paths))
+        rows = self._connection.execute(
+            f"SELECT path, id, size, mtime_ns, ctime_ns FROM scores WHERE path IN ({places})", paths
+        )
+        return {path: (number, size, mtime_ns, ctime_ns) for path, number, size, mtime_ns, ctime_ns in rows}
 
     def last_score(self) -> int:
         """The highest number of a score."""
