@@ -170,6 +170,7 @@ class ArtifactDataset(Dataset[Sample]):
         find_faces: look for the face, once, where nobody said where it is: made artifacts then sit on it.
         kinds: of the artifacts that are made, by default all.
         harmless_fraction: share of the clean draws that are edited without a fault, so that "edited" teaches nothing.
+        gaze: share of the artifacts made for a ``Draw`` that are of that family, whatever ``kinds`` are.
     """
 
     def __init__(
@@ -182,9 +183,10 @@ class ArtifactDataset(Dataset[Sample]):
         find_faces: bool = False,
         kinds: Collection[str] | None = None,
         harmless_fraction: float = 0.0,
+        gaze: float = 0.0,
     ) -> None:
         self.image_size, self.transform = image_size, transform
-        self.kinds, self.harmless_fraction = kinds, harmless_fraction
+        self.kinds, self.harmless_fraction, self.gaze = kinds, harmless_fraction, gaze
         self.squares = squares or decode_squares([portrait.path for portrait in portraits], image_size)
         self.portraits: list[Portrait] = []
         self.rejected: list[ImageError] = []
@@ -222,6 +224,8 @@ class ArtifactDataset(Dataset[Sample]):
             return _Opened(square, portrait.label, family_of(portrait), None, portrait.unlabelled)
         rng, face = np.random.default_rng(made), self._face(index)
         kind = None if portrait.made is None else portrait.kind  # which was drawn when it was planned
+        if kind is None and self.gaze and np.random.default_rng([made, 2]).random() < self.gaze:
+            kind = "gaze"
         injected = inject(square, rng, kind=kind, kinds=self.kinds, face=face)
         family = FAMILY_OF[injected.kind]
         mask = injected.mask * np.uint8(mask_number(family))

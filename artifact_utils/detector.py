@@ -244,7 +244,7 @@ class Detector:
         """
         answer = self.run(squares)
         logits = answer.logits.cpu().double()
-        if answer.families is not None and self.families != self.info.families:
+        if answer.families is not None and self.families != counting(self.info.families):
             counted = [self.info.families.index(name) for name in self.families]
             logits = smooth_maximum(answer.families.cpu().double()[:, counted], dim=1)
         return torch.sigmoid(logits / self.info.temperature)

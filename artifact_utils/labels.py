@@ -11,7 +11,7 @@ CLASS_NAMES = ("no_artifacts", "artifacts")
 
 CLEAN, ARTIFACT = 0, 1
 
-FAMILY_NAMES = ("hands", "face", "text", "objects", "glitch")
+FAMILY_NAMES = ("hands", "face", "text", "objects", "glitch", "gaze")
 """Families of artifacts; ``synthesis.FAMILIES`` has the kinds in each. Their order is that of the numbers in masks."""
 
 OFF_BY_DEFAULT = ("gaze",)

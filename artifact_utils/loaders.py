@@ -196,6 +196,7 @@ def _build_datasets(
             find_faces=config.synthetic_fraction > 0 if is_train else any(p.made is not None for p in portraits),
             kinds=kinds,
             harmless_fraction=config.harmless_fraction if is_train else 0.0,
+            gaze=config.gaze if is_train else 0.0,
         )
     return datasets
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from artifact_utils.backbones import Backbone, Weights, check_sizes, load_imagenet
+from artifact_utils.labels import OFF_BY_DEFAULT
 
 SHARPNESS = 2.0
 """Of the smooth maxima over places and over families: the larger, the less the runners-up count."""
@@ -29,9 +30,10 @@ class Answer(NamedTuple):
     """What a model says of N pictures, as raw logits; F is the number of families, 1 where they are not told apart."""
 
     logits: Tensor
-    """(N,) of the pictures."""
+    """(N,) of the pictures: of an artifact of a family that counts by default."""
     families: Tensor | None
-    """(N, F) of the families in each; their smooth maximum is the picture's. None without a locator."""
+    """(N, F) of the families in each; the smooth maximum of those that count is the picture's. None without a
+    locator."""
     places: Tensor | None
     """(N, F, h, w) of the families in each place. None without a locator."""
 
@@ -115,6 +117,7 @@ class ArtifactClassifier(nn.Module):
             build_head = vgg_head if arch == "vgg19" else linear_head
             self.head = build_head(self.backbone.n_features)
         self.families = families
+        self.counted = [i for i, name in enumerate(families) if name not in OFF_BY_DEFAULT] or [0]
         self.locator = Locator(self.backbone.n_channels, families) if locates else None
 
     def forward(self, images: Tensor) -> Tensor:
@@ -150,7 +153,7 @@ class ArtifactClassifier(nn.Module):
         grid = max(fmaps.shape[2:] for fmaps in drawn)
         maps = [F.interpolate(fmaps, size=grid, mode="bilinear") for fmaps in drawn]
         families = torch.stack([answer.families for answer in answers if answer.families is not None]).mean(dim=0)
-        return Answer(smooth_maximum(families, dim=1), families, torch.stack(maps).mean(dim=0))
+        return Answer(self._picture(families), families, torch.stack(maps).mean(dim=0))
 
     def _look(self, images: Tensor) -> Answer:
         """``locate`` at the size that the pictures have."""
@@ -160,7 +163,11 @@ class ArtifactClassifier(nn.Module):
             return Answer(logits, None, None)
         places = self.locator(maps)
         families = logits.unsqueeze(1) + self.locator.judge(places)
-        return Answer(smooth_maximum(families, dim=1), families, places)
+        return Answer(self._picture(families), families, places)
+
+    def _picture(self, families: Tensor) -> Tensor:
+        """Logits (N,) of pictures from those of their families, (N, F)."""
+        return smooth_maximum(families[:, self.counted], dim=1)
 
     def freeze(self, share: float) -> None:
         """Freeze the first ``share`` of the backbone's layer groups, from 0 (train all) to 1 (the head alone).

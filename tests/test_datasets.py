@@ -80,12 +80,12 @@ def test_the_mask_and_the_families_say_what_is_wrong(dataset_folder):
     ]
     samples = [ArtifactDataset(listed, 64, build_augmentation("none"))[i] for i in range(len(listed))]
     assert [sample.families.tolist() for sample in samples] == [
-        [ABSENT, ABSENT, ABSENT, ABSENT, ABSENT],
-        [ABSENT, ABSENT, PRESENT, ABSENT, ABSENT],
-        [ABSENT, ABSENT, UNLABELLED, ABSENT, ABSENT],
-        [UNLABELLED] * 5,
-        [PRESENT, *[UNLABELLED] * 4],
-        [*[UNLABELLED] * 4, PRESENT],
+        [ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT],
+        [ABSENT, ABSENT, PRESENT, ABSENT, ABSENT, ABSENT],
+        [ABSENT, ABSENT, UNLABELLED, ABSENT, ABSENT, ABSENT],
+        [UNLABELLED] * 6,
+        [PRESENT, *[UNLABELLED] * 5],
+        [*[UNLABELLED] * 4, PRESENT, UNLABELLED],
     ]
     assert samples[1].mask.unique().tolist() == [0, mask_number("text")]
 
@@ -181,3 +181,18 @@ def test_what_is_said_of_an_artifact_is_read_and_old_tables_say_less(own_copy):
     (own_copy / "artifacts.csv").write_text(f"path,kind,strength\n{path},strap,gross\n")
     with pytest.raises(DataError, match=r"artifacts.csv cannot be read .*gross"):
         list_portraits(own_copy, "test")
+
+
+def test_a_share_of_the_made_artifacts_is_of_gaze_and_the_others_stay_what_they_were(dataset_folder):
+    portraits = list_portraits(dataset_folder, "train")
+    plain, half = (ArtifactDataset(portraits, 64, build_augmentation("none"), gaze=gaze) for gaze in (0.0, 0.5))
+    gaze = mask_number("gaze")
+    n_gaze = 0
+    for seed in range(20):
+        before, after = plain[Draw(0, seed, inject=True)], half[Draw(0, seed, inject=True)]
+        assert gaze not in before.mask
+        if after.families[-1] == PRESENT:
+            n_gaze += 1
+        else:
+            assert torch.equal(before.image, after.image)
+    assert 4 <= n_gaze <= 16

@@ -45,7 +45,7 @@ images = torch.randint(0, 256, (8, 3, 32, 32), generator=generator, dtype=torch.
 masks = torch.zeros(8, 1, 32, 32, dtype=torch.uint8)
 masks[1::3, :, :16] = 1
 masks[5:] = UNKNOWN  # the second process knows fewer masks than the first
-said = torch.randint(-1, 2, (8, 5), generator=generator, dtype=torch.int8)
+said = torch.randint(-1, 2, (8, 6), generator=generator, dtype=torch.int8)
 whole = Sample(images, torch.tensor([0, 1] * 4), masks, said)
 share = 8 // distributed.world_size()
 own = slice(distributed.rank() * share, (distributed.rank() + 1) * share)

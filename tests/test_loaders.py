@@ -90,7 +90,7 @@ def test_a_validation_folder_is_used_as_it_is(own_copy, load):
 
 def test_batches(load):
     loaders = load()
-    images, targets, masks, _ = next(iter(loaders.train))
+    images, targets, masks, *_ = next(iter(loaders.train))
     assert images.shape == (8, 3, 32, 32)
     assert masks.shape == (8, 1, 32, 32)
     assert images.dtype == torch.uint8

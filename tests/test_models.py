@@ -151,3 +151,13 @@ def test_training_looks_once():
     model(torch.rand(2, 3, 96, 96))
     model.eval()(torch.rand(2, 3, 96, 96))
     assert sides == [96, 96, 64]
+
+
+def test_gaze_is_told_and_does_not_count_unless_it_is_asked_for():
+    families = ("hands", "gaze")
+    model = build_model(
+        "efficientnet_lite0", weights="none", image_size=64, locates=True, families=families, pooled=False
+    )
+    with torch.inference_mode():
+        answer = model.eval().locate(torch.randn(2, 3, 64, 64))
+    assert torch.equal(answer.logits, answer.families[:, 0])

@@ -308,3 +308,9 @@ def test_every_optimiser_goes_downhill(model, name):
     weight.sum().backward()
     optimizer.step()
     assert (weight < before).all()
+
+
+def test_the_families_that_a_run_tells_apart():
+    assert TrainConfig().told_apart == ("hands", "face", "text", "objects", "glitch")
+    assert TrainConfig(gaze=0.1).told_apart[-1] == "gaze"
+    assert TrainConfig(families=False).told_apart == TrainConfig(mask_weight=0).told_apart == ()

@@ -8,7 +8,7 @@
 ('strap', (256, 256))
 
 ``injection`` draws a kind from ``families`` and calls its function; the functions lie in ``hands``, ``face``, ``text``,
-``objects`` and ``glitch``, the edits without a fault in ``harmless``. All of them draw with ``geometry``,
+``objects``, ``glitch`` and ``gaze``, the edits without a fault in ``harmless``. All of them draw with ``geometry``,
 ``compositing``, ``shading`` and ``drawing``.
 
 Every artifact is a function ``(image, rng, strength, face) -> image`` on float32 pictures in 0..255; to add one, write

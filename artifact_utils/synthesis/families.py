@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from artifact_utils.synthesis import face, glitch, hands, objects, text
+from artifact_utils.labels import OFF_BY_DEFAULT
+from artifact_utils.synthesis import face, gaze, glitch, hands, objects, text
 from artifact_utils.synthesis.compositing import Artifact
 
-_FOLDERS = {"hands": hands, "face": face, "text": text, "objects": objects, "glitch": glitch}
+_FOLDERS = {"hands": hands, "face": face, "text": text, "objects": objects, "glitch": glitch, "gaze": gaze}
 
 ARTIFACTS: dict[str, Artifact] = {
     artifact.__name__: artifact for folder in _FOLDERS.values() for artifact in folder.ARTIFACTS
@@ -24,14 +25,15 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 FAMILY_OF: dict[str, str] = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
 """The family of each kind."""
 
-KINDS: tuple[str, ...] = tuple(ARTIFACTS)
-"""Every kind of artifact that ``inject`` can make."""
+KINDS: tuple[str, ...] = tuple(kind for kind in ARTIFACTS if FAMILY_OF[kind] not in OFF_BY_DEFAULT)
+"""Every kind of artifact that is drawn where none is asked for: not those of gaze, which many call no fault."""
 
 SMALL_KINDS = frozenset(artifact.__name__ for folder in _FOLDERS.values() for artifact in folder.SMALL)
 """Kinds that are small in nature: signatures, prints, what sticks to a cheek."""
 
 FAMILY_SHARES = {"hands": 0.26, "text": 0.24, "face": 0.2, "objects": 0.2, "glitch": 0.1}
-"""How often each family is drawn: about as often as generators fail in it, none of them hardly ever."""
+"""How often each family is drawn where none is asked for: about as often as generators fail in it, none of them
+hardly ever."""
 
 _MODELLED = frozenset(artifact.__name__ for folder in _FOLDERS.values() for artifact in folder.MODELLED)
 _LEARNED_LAST = frozenset({"doubled_eye", "third_eye", "doubled_mouth", "swollen_feature", "shifted_feature"})

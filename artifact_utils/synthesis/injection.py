@@ -26,7 +26,7 @@ _MAX_DRAWS = 6
 class Injected:
     """A picture with an artifact.
 
-    ``image`` is uint8 (H, W, 3) RGB, ``mask`` bool (H, W), ``kind`` one of :data:`KINDS`, ``strength`` in [0, 1].
+    ``image`` is uint8 (H, W, 3) RGB, ``mask`` bool (H, W), ``kind`` one of :data:`FAMILY_OF`, ``strength`` in [0, 1].
     """
 
     image: np.ndarray
@@ -52,7 +52,7 @@ def inject(
     Args:
         image: uint8 (H, W, 3) RGB, at least 32 pixels a side; it is not changed.
         rng: the only source of randomness: the same state gives the same picture.
-        kind: one of :data:`KINDS`, or a family to draw from; by default any, see :data:`FAMILY_SHARES`.
+        kind: of artifact, or a family to draw from; by default any of :data:`KINDS`, see :data:`FAMILY_SHARES`.
         kinds: what to draw from, whatever the families; by default all kinds.
         strength: from 0, subtle, to 1, gross; drawn from 0.2..1 by default.
         face: where the face is; by default a guess from the shape of the picture.

@@ -9,9 +9,10 @@ from artifact_utils.faces import Face
 from artifact_utils.synthesis import FAMILIES, KINDS, inject
 
 PORTRAIT = draw_face()
+ALL_KINDS = (*KINDS, *FAMILIES["gaze"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_same_generator_state_gives_the_same_artifact(kind: str) -> None:
     first, second = (inject(PORTRAIT, np.random.default_rng(3), kind=kind, strength=0.7) for _ in range(2))
     assert np.array_equal(first.image, second.image)
@@ -19,7 +20,7 @@ def test_same_generator_state_gives_the_same_artifact(kind: str) -> None:
     assert (first.kind, first.strength) == (second.kind, second.strength)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_only_pixels_under_the_mask_change_and_visibly(kind: str) -> None:
     before = PORTRAIT.copy()
     injected = inject(PORTRAIT, np.random.default_rng(1), kind=kind, strength=0.6)
@@ -33,7 +34,7 @@ def test_only_pixels_under_the_mask_change_and_visibly(kind: str) -> None:
     assert (change >= 4)[injected.mask].mean() > 0.4  # the mask is not just a box around a speck
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("shape", [(64, 64), (96, 150), (150, 96)])
 def test_works_on_small_and_oblong_pictures_without_a_face(kind: str, shape: tuple[int, int]) -> None:
     for strength in (0.0, 1.0):

@@ -12,13 +12,13 @@ import pytest
 from helpers import draw_face
 from PIL import Image
 
-from artifact_utils.synthesis import KINDS, harmless_edit, inject
+from artifact_utils.synthesis import FAMILIES, FAMILY_OF, KINDS, harmless_edit, inject
 from artifact_utils.synthesis.harmless import EDITS
 
 SHEET = Path(__file__).with_name("sheet.png")
 SIDE, COLUMNS = 64, 14
 EDIT_NAMES = tuple(edit.__name__ for edit in EDITS)
-NAMES = KINDS + EDIT_NAMES
+NAMES = KINDS + EDIT_NAMES + FAMILIES["gaze"]
 """From left to right and from top to bottom."""
 PORTRAIT = draw_face(SIDE, SIDE)
 
@@ -30,7 +30,7 @@ MAX_OFF, MAX_SHARE_OFF = 60, 0.001
 
 def draw(name: str) -> np.ndarray:
     rng = np.random.default_rng(NAMES.index(name))
-    if name in KINDS:
+    if name in FAMILY_OF:
         return inject(PORTRAIT, rng, kind=name, strength=0.8).image
     return harmless_edit(PORTRAIT, rng, kinds=(name,))[0]
 
