@@ -114,7 +114,7 @@ def test_without_labelled_artifacts_all_are_made(own_copy, load):
     loaders = load(own_copy, synthetic_fraction=1.0)
     for batch in loaders.train:
         assert set(batch.target.tolist()) == {0, 1}
-        assert (batch.mask.flatten(1).amax(dim=1) == batch.target).float().mean() > 0.8  # augmentation may move one out
+        assert (batch.mask.flatten(1).any(dim=1) == batch.target).float().mean() > 0.8  # augmentation may move one out
     for side in (loaders.validation, loaders.test):
         assert side.dataset.targets.float().mean() == 0.5
         assert not {p.group for p in side.dataset.portraits} & {p.group for p in loaders.train.dataset.portraits}
