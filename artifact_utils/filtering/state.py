@@ -16,6 +16,7 @@ from artifact_utils.files.databases import connect, transaction
 from artifact_utils.files.locks import output_lock
 from artifact_utils.files.moves import Content, new_part_name
 from artifact_utils.files.writing import FileError, real_path
+from artifact_utils.filtering.corrections import Corrections
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 
 SCHEMA = """
@@ -25,11 +26,12 @@ sharpness REAL NOT NULL DEFAULT 1);
 CREATE TABLE scores (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, model INTEGER NOT NULL, probability REAL,
   reason TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, \
 ctime_ns INTEGER NOT NULL, details TEXT NOT NULL DEFAULT '');
-CREATE TABLE corrections (path BLOB NOT NULL, verdict INTEGER NOT NULL, old_verdict INTEGER, time REAL NOT NULL);
+CREATE TABLE corrections (path BLOB NOT NULL, verdict INTEGER NOT NULL, old_verdict INTEGER, time REAL NOT NULL, \
+sha256 TEXT NOT NULL DEFAULT '', score REAL);
 CREATE TABLE moves (id INTEGER PRIMARY KEY, source BLOB NOT NULL, target BLOB NOT NULL, destination BLOB NOT NULL,
   size INTEGER NOT NULL, sha256 TEXT NOT NULL, part TEXT NOT NULL, step TEXT NOT NULL, time REAL NOT NULL);
 """
-"""``corrections`` are what a person says of a picture: 1 artifact, 0 none; ``old_verdict`` is what held before.
+"""``corrections`` are what a person says of a picture, see ``Corrections``.
 ``counted`` and ``families`` are names of families, with spaces between them, ``details`` is what
 ``judging.write_details`` writes."""
 
@@ -40,16 +42,22 @@ _ADDED = (
     ("scores", ", details TEXT NOT NULL DEFAULT ''"),
 )
 """Columns since families of artifacts are told apart, with the table that each is the last of."""
+_ADDED_LATER = (
+    ("corrections", ", sha256 TEXT NOT NULL DEFAULT ''"),
+    ("corrections", ", score REAL"),
+)
+"""Columns since corrections are made."""
 
 
-def _before_families() -> str:
+def _upgrade(*added: tuple[str, str]) -> tuple[str, str]:
+    """The schema without these columns, and the statements that add them."""
     schema = SCHEMA
-    for _, column in _ADDED:
+    for _, column in added:
         schema = schema.replace(column, "")
-    return schema
+    return schema, "; ".join(f"ALTER TABLE {table} ADD COLUMN {column[2:]}" for table, column in added)
 
 
-UPGRADES = {_before_families(): "; ".join(f"ALTER TABLE {table} ADD COLUMN {column[2:]}" for table, column in _ADDED)}
+UPGRADES = dict((_upgrade(*_ADDED, *_ADDED_LATER), _upgrade(*_ADDED_LATER)))
 
 DAMAGED = (
     "SELECT 1 FROM about WHERE typeof(threshold) NOT IN ('null', 'real') OR typeof(counted) != 'text' LIMIT 1",
@@ -57,6 +65,8 @@ DAMAGED = (
     "SELECT 1 FROM scores WHERE typeof(path) != 'blob' OR typeof(reason) != 'text' OR typeof(model) != 'integer' "
     "OR typeof(details) != 'text' "
     "OR NOT (probability IS NULL OR (typeof(probability) = 'real' AND probability BETWEEN 0 AND 1)) LIMIT 1",
+    "SELECT 1 FROM corrections WHERE typeof(path) != 'blob' OR typeof(sha256) != 'text' OR verdict NOT IN (0, 1) "
+    "OR typeof(verdict) != 'integer' OR typeof(time) != 'real' LIMIT 1",
     "SELECT 1 FROM moves WHERE typeof(source) != 'blob' OR typeof(target) != 'blob' OR typeof(destination) != 'blob' "
     "OR typeof(size) != 'integer' OR typeof(sha256) != 'text' OR typeof(step) != 'text' OR typeof(part) != 'text' "
     "OR part NOT GLOB '.artifact_utils.*.part' OR part GLOB '*/*' OR instr(target, x'00') LIMIT 1",
@@ -153,6 +163,11 @@ class State:
 
     def close(self) -> None:
         self._connection.close()
+
+    @property
+    def corrections(self) -> Corrections:
+        """What people say of the pictures."""
+        return Corrections(self._connection, self.folder)
 
     def transaction(self) -> contextlib.AbstractContextManager[None]:
         """All changes in here are there after a kill, or none."""
