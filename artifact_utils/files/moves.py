@@ -23,8 +23,8 @@ from typing import NamedTuple
 from artifact_utils.files.writing import FileError
 
 RENAME_NOREPLACE = 1
-NOT_HERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
-"""Errors that say: no such name, or one that only a link leads to."""
+NOT_HERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""Errors that say: no such name, one that only a link leads to, or one that no file can have."""
 NO_SUCH_RENAME = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 """Errors that say: across file systems, or not on this one."""
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}

@@ -7,12 +7,15 @@ import random
 import signal
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from tqdm import tqdm
 
 from artifact_utils.files.writing import is_part
 
@@ -121,6 +124,7 @@ def _be_child(job: Callable[[], object], folder: Path, kill_at: int | None, writ
         for stream in (1, 2):
             os.dup2(output, stream)
         sys.stdout, sys.stderr = (open(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest  # noqa: SIM115
+        tqdm.set_lock(threading.RLock())  # the parent's is shared by processes: killed with it, the parent hangs
         sys.addaudithook(hook)
         job()
         code = 0

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from helpers import draw_noise, files_below
 
-from artifact_utils.files.writing import Mode
+from artifact_utils.files.copies import Mode
 from artifact_utils.organize import OrganizeConfig, organize, undo
 from faults.filter_kills import ODD_NAMES
 from faults.killing import Ended, import_what_it_needs, moment_at, run_child
