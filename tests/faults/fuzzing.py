@@ -138,7 +138,7 @@ class Checkpoints:
         data = self.good.read_bytes()
         n_header = struct.unpack("<Q", data[:8])[0]
         self.header, self.body = json.loads(data[8 : 8 + n_header]), data[8 + n_header :]
-        self.picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        self.picture = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
 
     def read(self, rng: random.Random) -> None:
         self.file.write_bytes(self.tampered(rng))
