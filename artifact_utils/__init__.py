@@ -13,6 +13,7 @@ The core, in reading order:
 ``sampling``              which samples make up an epoch
 ``cache``                 pictures decoded once to the training size
 ``transforms``            from a picture to a square tensor
+``framing``               close-ups, low resolution and bars, for both classes
 ``augmentation``          random changes of training pictures
 ``loaders``               from a config to batches
 ``losses``                ``FocalLoss`` and the loss on masks

@@ -74,6 +74,12 @@ class SynthesisOptions:
     """Share of the artifacts made on the spot whose eyes look aside, apart or at different heights. With more than 0
     gaze is a family of its own: drawn and told, but off in the verdict unless it is asked for, since many call it no
     fault."""
+    twins: float = 0.0
+    """Share of the clean draws that get a harmless twin of an artifact: a proper hand or a held thing beside the face,
+    a print on the shirt, a tattoo on the neck, a mask that is worn, paint on both cheeks."""
+    frames: float = 0.0
+    """Share of the draws, of both classes alike, that are framed anew: close-ups down to 45% of the side, cut before
+    the artifact is made; low resolution; bars beside a tall or wide picture."""
     leave_out: Literal["", Family] = ""
     """A family of artifacts that is never made in training, only in validation and test: how well are faults found that
     nobody thought of?"""
@@ -242,6 +248,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "synthetic_fraction": (0.0, 1.0),
     "harmless_fraction": (0.0, 1.0),
     "gaze": (0.0, 1.0),
+    "twins": (0.0, 1.0),
+    "frames": (0.0, 1.0),
     "frozen": (0.0, 1.0),
     "draws": (0, 1000),
     "image_size": (32, 1024),

@@ -19,10 +19,11 @@ from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.faces import FACE_COLUMNS, Face, find_shares
 from artifact_utils.files.tables import read_csv
 from artifact_utils.files.writing import is_utf8
+from artifact_utils.framing import Frame, close_up, draw_frame, finish
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN, FAMILY_NAMES, Portrait
 from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED, mask_number
-from artifact_utils.synthesis import FAMILY_OF, draw_kind, harmless_edit, inject
+from artifact_utils.synthesis import FAMILY_OF, TWINS, draw_kind, harmless_edit, inject
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +172,8 @@ class ArtifactDataset(Dataset[Sample]):
         kinds: of the artifacts that are made, by default all.
         harmless_fraction: share of the clean draws that are edited without a fault, so that "edited" teaches nothing.
         gaze: share of the artifacts made for a ``Draw`` that are of that family, whatever ``kinds`` are.
+        twins: share of the clean draws that get a harmless twin of an artifact, of ``synthesis.TWINS``.
+        frames: share of the draws that are framed anew, see ``framing``.
     """
 
     def __init__(
@@ -184,9 +187,12 @@ class ArtifactDataset(Dataset[Sample]):
         kinds: Collection[str] | None = None,
         harmless_fraction: float = 0.0,
         gaze: float = 0.0,
+        twins: float = 0.0,
+        frames: float = 0.0,
     ) -> None:
         self.image_size, self.transform = image_size, transform
         self.kinds, self.harmless_fraction, self.gaze = kinds, harmless_fraction, gaze
+        self.twins, self.frames = twins, frames
         self.squares = squares or decode_squares([portrait.path for portrait in portraits], image_size)
         self.portraits: list[Portrait] = []
         self.rejected: list[ImageError] = []
@@ -206,30 +212,50 @@ class ArtifactDataset(Dataset[Sample]):
         """The picture, its label and its mask; what a ``Draw`` gives is the same whichever process asks for it."""
         if isinstance(draw, int):
             return self._sample(self._open(draw, self.portraits[draw].made))
-        opened = self._open(draw.index, draw.seed if draw.inject else self.portraits[draw.index].made)
-        if self.harmless_fraction and opened.label == CLEAN:
-            rng = np.random.default_rng([draw.seed, 1])
-            if rng.random() < self.harmless_fraction:
-                edited, _ = harmless_edit(opened.square, rng, face=self._face(draw.index))
-                opened = replace(opened, square=edited)
+        made = draw.seed if draw.inject else self.portraits[draw.index].made
+        frame = self._frame(draw, made)
+        opened = self._open(draw.index, made, frame)
+        if opened.label == CLEAN:
+            opened = self._edited(opened, draw.seed)
+        square, mask = finish(frame, opened.square, opened.mask)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(draw.seed)
-            return self._sample(opened)
+            return self._sample(replace(opened, square=square, mask=mask))
 
-    def _open(self, index: int, made: int | None) -> "_Opened":
+    def _frame(self, draw: Draw, made: int | None) -> Frame:
+        """How a draw is framed; an artifact that somebody labelled is never cut off."""
+        rng = np.random.default_rng([draw.seed, 3])
+        if not self.frames or rng.random() >= self.frames:
+            return Frame()
+        frame = draw_frame(rng, self._face(draw.index), self.image_size)
+        labelled = made is None and self.portraits[draw.index].label == ARTIFACT
+        return Frame(resolution=frame.resolution) if labelled else frame
+
+    def _edited(self, opened: "_Opened", seed: int) -> "_Opened":
+        """A clean picture with the harmless edits that its seed draws."""
+        square = opened.square
+        rng = np.random.default_rng([seed, 1])
+        if self.harmless_fraction and rng.random() < self.harmless_fraction:
+            square, _ = harmless_edit(square, rng, face=opened.face)
+        rng = np.random.default_rng([seed, 4])
+        if self.twins and rng.random() < self.twins:
+            square, _ = harmless_edit(square, rng, face=opened.face, kinds=[twin.__name__ for twin in TWINS])
+        return replace(opened, square=square)
+
+    def _open(self, index: int, made: int | None, frame: Frame = Frame()) -> "_Opened":  # noqa: B008 (it is frozen)
         """A square picture and what is known of it, with an artifact made by the seed ``made`` if there is one."""
         portrait = self.portraits[index]
-        square = self.squares[portrait.path].permute(1, 2, 0).numpy()
+        square, face = close_up(frame, self.squares[portrait.path].permute(1, 2, 0).numpy(), self._face(index))
         if made is None:
-            return _Opened(square, portrait.label, family_of(portrait), None, portrait.unlabelled)
-        rng, face = np.random.default_rng(made), self._face(index)
+            return _Opened(square, portrait.label, family_of(portrait), None, portrait.unlabelled, face)
+        rng = np.random.default_rng(made)
         kind = None if portrait.made is None else portrait.kind  # which was drawn when it was planned
         if kind is None and self.gaze and np.random.default_rng([made, 2]).random() < self.gaze:
             kind = "gaze"
         injected = inject(square, rng, kind=kind, kinds=self.kinds, face=face)
         family = FAMILY_OF[injected.kind]
         mask = injected.mask * np.uint8(mask_number(family))
-        return _Opened(injected.image, ARTIFACT, family, mask, portrait.unlabelled)
+        return _Opened(injected.image, ARTIFACT, family, mask, portrait.unlabelled, face)
 
     def _face(self, index: int) -> Face | None:
         points = np.reshape(self.portraits[index].face, (-1, 2)) * self.image_size
@@ -254,13 +280,15 @@ class ArtifactDataset(Dataset[Sample]):
 @dataclass(frozen=True)
 class _Opened:
     """A square picture, uint8 (S, S, 3), its label, the family of its artifact (empty where nobody knows) and where
-    that is: uint8 (S, S) as in ``Sample``, None where nobody knows. Nobody knows of the families ``unlabelled``."""
+    that is: uint8 (S, S) as in ``Sample``, None where nobody knows. Nobody knows of the families ``unlabelled``.
+    ``face`` is where the face is in it, if that is known."""
 
     square: np.ndarray
     label: int
     family: str
     mask: np.ndarray | None
     unlabelled: tuple[str, ...]
+    face: Face | None
 
     def said(self) -> Tensor:
         """``Sample.families``. A labelled artifact may have others beside it."""

@@ -197,6 +197,8 @@ def _build_datasets(
             kinds=kinds,
             harmless_fraction=config.harmless_fraction if is_train else 0.0,
             gaze=config.gaze if is_train else 0.0,
+            twins=config.twins if is_train else 0.0,
+            frames=config.frames if is_train else 0.0,
         )
     return datasets
 

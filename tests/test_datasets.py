@@ -196,3 +196,22 @@ def test_a_share_of_the_made_artifacts_is_of_gaze_and_the_others_stay_what_they_
         else:
             assert torch.equal(before.image, after.image)
     assert 4 <= n_gaze <= 16
+
+
+def test_frames_and_twins_change_only_the_draws_that_they_are_asked_for(dataset_folder):
+    portraits = list_portraits(dataset_folder, "train")
+    plain, framed = (
+        ArtifactDataset(portraits, 64, build_augmentation("none"), twins=share, frames=share) for share in (0.0, 1.0)
+    )
+    real = len(portraits) - 1
+    assert portraits[real].label == 1
+    changed = []
+    for seed in range(6):
+        for is_made in (False, True):
+            draw = Draw(0, seed, inject=is_made)
+            assert torch.equal(framed[draw].image, framed[draw].image)
+            assert bool(framed[draw].mask.any()) == is_made
+            changed.append(not torch.equal(framed[draw].image, plain[draw].image))
+        shift = (framed[Draw(real, seed)].image.float() - plain[Draw(real, seed)].image.float()).abs().mean()
+        assert shift < 8  # at most of lower resolution: what somebody labelled is never cut off
+    assert sum(changed) >= 9

@@ -8,8 +8,8 @@
 ('strap', (256, 256))
 
 ``injection`` draws a kind from ``families`` and calls its function; the functions lie in ``hands``, ``face``, ``text``,
-``objects``, ``glitch`` and ``gaze``, the edits without a fault in ``harmless``. All of them draw with ``geometry``,
-``compositing``, ``shading`` and ``drawing``.
+``objects``, ``glitch`` and ``gaze``, the edits without a fault in ``harmless`` and ``twins``. All of them draw with
+``geometry``, ``compositing``, ``shading`` and ``drawing``.
 
 Every artifact is a function ``(image, rng, strength, face) -> image`` on float32 pictures in 0..255; to add one, write
 it and append it to its family's ``ARTIFACTS``. The functions return no mask: ``inject`` compares the pictures.
@@ -17,12 +17,14 @@ it and append it to its family's ``ARTIFACTS``. The functions return no mask: ``
 
 from artifact_utils.synthesis.families import FAMILIES, FAMILY_OF, FAMILY_SHARES, KINDS, draw_kind
 from artifact_utils.synthesis.injection import Injected, harmless_edit, inject
+from artifact_utils.synthesis.twins import TWINS
 
 __all__ = [
     "FAMILIES",
     "FAMILY_OF",
     "FAMILY_SHARES",
     "KINDS",
+    "TWINS",
     "Injected",
     "draw_kind",
     "harmless_edit",

@@ -1,7 +1,8 @@
-"""What artifacts and harmless edits both draw: earrings, locks of hair, new irises."""
+"""What artifacts and harmless edits both draw: earrings, locks of hair, new irises, words."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from artifact_utils.faces import Face
@@ -83,3 +84,17 @@ def iris_centre(image: np.ndarray, eye: np.ndarray, unit: float) -> np.ndarray:
     weights = np.clip(np.percentile(level, 30) - level, 0, None) ** 2 + 1e-3
     y, x = np.mgrid[y0:y1, x0:x1]
     return np.array([(x * weights).sum(), (y * weights).sum()]) / weights.sum()
+
+
+WORDS = ("LOVE", "PARIS", "HELLO", "SMILE", "TOKYO", "1987", "ROCK", "SUN", "NORTH", "PEACE")
+
+
+def in_words(rng: np.random.Generator, height: int = 48) -> np.ndarray:
+    """Alpha (h, w) of one word in plain letters that can be read."""
+    word, thick = WORDS[int(rng.integers(len(WORDS)))], int(rng.integers(4, 9))
+    font = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX)[int(rng.integers(2))]
+    scale = height / 22
+    (width, _), _ = cv2.getTextSize(word, font, scale, thick)
+    sheet = np.zeros((2 * height, width + 2 * thick), np.uint8)
+    cv2.putText(sheet, word, (thick, round(1.5 * height)), font, scale, 255, thick, cv2.LINE_AA)
+    return sheet.astype(np.float32) / 255

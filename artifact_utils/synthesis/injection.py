@@ -12,6 +12,7 @@ from artifact_utils.faces import Face
 from artifact_utils.synthesis.compositing import settle, to_uint8
 from artifact_utils.synthesis.families import ARTIFACTS, FAMILIES, KINDS, SMALL_KINDS, draw_kind, draw_of_family
 from artifact_utils.synthesis.harmless import EDITS
+from artifact_utils.synthesis.twins import TWINS
 
 MIN_MEAN_CHANGE = 14.0
 """Mean change of the changed pixels, in grey levels, below which a fault counts as invisible."""
@@ -99,7 +100,7 @@ def harmless_edit(
         image: uint8 (H, W, 3) RGB; it is not changed.
         rng: the only source of randomness.
         face: where the face is; by default a guess from the shape of the picture.
-        kinds: names of the edits to draw from; by default all of ``harmless.EDITS``.
+        kinds: names of the edits to draw from, of ``harmless.EDITS`` and ``twins.TWINS``; by default all of the first.
 
     Returns:
         The changed picture, uint8 (H, W, 3), and the name of the edit.
@@ -108,8 +109,8 @@ def harmless_edit(
         ValueError: an unknown name in ``kinds``.
     """
     face = face or Face.guess(*image.shape[:2])
-    known = {edit.__name__: edit for edit in EDITS}
-    names = list(known if kinds is None else kinds)
+    known = {edit.__name__: edit for edit in (*EDITS, *TWINS)}
+    names = [edit.__name__ for edit in EDITS] if kinds is None else list(kinds)
     if not names or set(names) - set(known):
         raise ValueError(f"unknown harmless edit in {names}: expected some of {', '.join(known)}")
     edit = known[names[int(rng.integers(len(names)))]]

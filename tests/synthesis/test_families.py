@@ -59,4 +59,4 @@ def test_no_public_name_hides_a_module() -> None:
             found = importlib.import_module(module.name)
             assert getattr(package, module.name.rsplit(".", 1)[1]) is found
             packages += [found] if module.ispkg else []
-    assert len(packages) == 8
+    assert len(packages) == 9

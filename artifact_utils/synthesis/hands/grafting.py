@@ -59,7 +59,7 @@ def hand_frame(shape: tuple[int, ...], place: HandPlace) -> tuple[np.ndarray, np
     return (-u if place.mirrored else u), x * np.float32(along[0]) + y * np.float32(along[1]) + np.float32(0.42)
 
 
-def _sampled(hand: CutHand, u: np.ndarray, t: np.ndarray, length: float) -> HandLayer:
+def sampled_hand(hand: CutHand, u: np.ndarray, t: np.ndarray, length: float) -> HandLayer:
     """The hand at the places (u, t), as fine as a hand of ``length`` pixels shows it."""
     coarse = max(0.45 * LENGTH / max(length, 1.0), 0.0)
     soft = coarse if coarse > 0.6 else 0.0
@@ -102,14 +102,14 @@ def malformed_hand(
     if "cut" in wrong:  # some fingers end early
         short = np.clip(0.5 + (u - rng.uniform(-0.1, 0.1)) * rng.choice([-1, 1]) / 0.06, 0, 1)
         t = t + short * np.clip(t - 0.5, 0, None) * (0.5 + 1.2 * strength)
-    layer = _sampled(hand, u, t, length)
+    layer = sampled_hand(hand, u, t, length)
     if "extra" in wrong:
         for _ in range(1 + int(rng.random() < strength)):
             turn = np.radians(rng.choice([-1, 1]) * rng.uniform(9, 24))
             knuckle = (rng.normal(0, 0.06), rng.uniform(0.3, 0.5))
             du, dt = u - np.float32(knuckle[0]), t - np.float32(knuckle[1])
             v = knuckle[0] + du * np.cos(turn) - dt * np.sin(turn), knuckle[1] + du * np.sin(turn) + dt * np.cos(turn)
-            again = _sampled(hand, v[0], v[1], length)
+            again = sampled_hand(hand, v[0], v[1], length)
             alpha = again.alpha * np.clip((v[1] - 0.5) / 0.12, 0, 1)
             layer = _stacked(layer, again, layer.alpha) if rng.random() < 0.5 else _stacked(again, layer, alpha)
     if "fused" in wrong:
@@ -207,13 +207,17 @@ def graft_hand(
     *,
     sleeve: float = 0.4,
     reach: float = 1.9,
+    malformed: bool = True,
 ) -> np.ndarray:
-    """Put one malformed hand at ``place``, with ``reach`` hand lengths of arm; ``sleeve`` is the chance of a sleeve."""
+    """Put one hand at ``place``, with ``reach`` hand lengths of arm; ``sleeve`` is the chance of a sleeve."""
     hand = cut_hand(int(rng.integers(n_hands())))
-    window, part, local = around(image, face, place.palm - 0.6 * place.aim * place.length, 1.75 * place.length)
+    around_arm = (1.75 if reach < 2 else reach - 0.1) * place.length
+    window, part, local = around(image, face, place.palm - 0.6 * place.aim * place.length, around_arm)
     here = place_in_window(place, window)
     u, t = hand_frame(part.shape, here)
-    layer = malformed_hand(rng, hand, u, t, place.length, strength)
+    layer = (
+        malformed_hand(rng, hand, u, t, place.length, strength) if malformed else sampled_hand(hand, u, t, place.length)
+    )
     changed = lay_hand(part, rng, local, layer.faded(np.clip((t + reach) / 0.3, 0, 1)), place.length)
     if rng.random() < sleeve:
         colour, start = clothes_colour(image, rng, face), rng.uniform(-0.05, 0.2)

@@ -34,7 +34,7 @@ class _Axis:
         return self.outline([(start, -half), (end, -half), (end, half), (start, half)])
 
 
-_Drawing = Callable[[np.ndarray, np.random.Generator, _Axis], np.ndarray]
+Drawing = Callable[[np.ndarray, np.random.Generator, _Axis], np.ndarray]
 
 
 def _rounded(
@@ -62,7 +62,7 @@ def _sunk(part: np.ndarray, rng: np.random.Generator, tip: np.ndarray, unit: flo
     return np.clip(distance / 0.3 + 0.5 * smooth_noise(rng, part.shape, 0.12 * unit), 0, 1)
 
 
-def _pen(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
+def pen(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
     w, length = rng.uniform(0.05, 0.085) * axis.unit, axis.length
     barrel = axis.outline([(0, -0.25 * w), (2.5 * w, -w), (length, -w), (length, w), (2.5 * w, w), (0, 0.25 * w)])
     colour, fade = hue(part, rng, (20, 220), (40, 240)), _sunk(part, rng, axis.tip, axis.unit)
@@ -72,7 +72,7 @@ def _pen(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
     return part
 
 
-def _syringe(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
+def syringe(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
     w, end = rng.uniform(0.09, 0.13) * axis.unit, 0.35 * axis.length
     needle = axis.outline([(0, -0.12 * w), (end, -0.2 * w), (end, 0.2 * w), (0, 0.12 * w)])
     part = _rounded(part, axis.light, needle, in_tone(part, (190, 194, 198)), 0.3 * w)
@@ -86,7 +86,7 @@ def _syringe(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndar
     return part
 
 
-def _phone(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
+def phone(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarray:
     w, tall = rng.uniform(0.3, 0.4) * axis.unit, min(axis.length, 1.5 * axis.unit)
     r = 0.12 * w
     corners = [(0, -w + r), (r, -w), (tall - r, -w), (tall, -w + r), (tall, w - r), (tall - r, w), (r, w), (0, w - r)]
@@ -100,7 +100,7 @@ def _phone(part: np.ndarray, rng: np.random.Generator, axis: _Axis) -> np.ndarra
     return part
 
 
-def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face, draw: _Drawing) -> np.ndarray:
+def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face, draw: Drawing) -> np.ndarray:
     """Draw a thing whose one end runs into the face, and the malformed fist that holds the other."""
     unit = face.unit
     side = float(rng.choice([-1, 1]))
@@ -108,11 +108,7 @@ def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Fa
     tip = face.at(side * rng.uniform(0.0, 0.6), rng.uniform(0.1, 1.1))
     along = turned(face.down, -side * rng.uniform(20, 75))
     length = unit * (0.95 + 0.45 * strength) * rng.uniform(0.9, 1.15)
-    window, part, _ = around(image, face, tip + along * 0.5 * length, 0.75 * length + 0.5 * unit)
-    place = tip - [window[1].start, window[0].start]
-    drawn = draw(part, rng, _Axis(place, along, 1.25 * length, unit, light))
-    changed = np.abs(drawn - part).max(axis=2) > 1
-    image = put_back(image, window, add_grain(drawn, changed.astype(np.float32), rng, like=image))
+    image = draw_thing(image, rng, face, draw, tip, along, length, light)
     grip = tip + along * length
     reach = unit * (1.2 + 0.3 * strength) * SUPERSAMPLING
     aim = turned(-face.down, -side * rng.uniform(0, 50))
@@ -122,16 +118,35 @@ def _held(image: np.ndarray, rng: np.random.Generator, strength: float, face: Fa
     return render_hand(image, rng, face, hand, 0.062 * reach)
 
 
+def draw_thing(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    face: Face,
+    draw: Drawing,
+    tip: np.ndarray,
+    along: np.ndarray,
+    length: float,
+    light: np.ndarray,
+) -> np.ndarray:
+    """Draw a thing from its ``tip`` on, ``along`` towards the hand that will hold it ``length`` pixels away."""
+    unit = face.unit
+    window, part, _ = around(image, face, tip + along * 0.5 * length, 0.75 * length + 0.5 * unit)
+    place = tip - [window[1].start, window[0].start]
+    drawn = draw(part, rng, _Axis(place, along, 1.25 * length, unit, light))
+    changed = np.abs(drawn - part).max(axis=2) > 1
+    return put_back(image, window, add_grain(drawn, changed.astype(np.float32), rng, like=image))
+
+
 def held_pen(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """A pen or brush in a fist that runs into the face."""
-    return _held(image, rng, strength, face, _pen)
+    return _held(image, rng, strength, face, pen)
 
 
 def held_syringe(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """A syringe in a fist whose needle ends in the face."""
-    return _held(image, rng, strength, face, _syringe)
+    return _held(image, rng, strength, face, syringe)
 
 
 def held_phone(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
     """A telephone in a fist that grows into cheek or mouth."""
-    return _held(image, rng, strength, face, _phone)
+    return _held(image, rng, strength, face, phone)

@@ -38,10 +38,10 @@ def torn_shape(image: np.ndarray, rng: np.random.Generator, strength: float, fac
     return add_grain(over(base, layer, alpha), alpha, rng, like=image)
 
 
-_PAINTS = ((214, 32, 38), (24, 92, 190), (240, 240, 236), (20, 20, 22), (240, 196, 30), (30, 140, 70), (226, 110, 24))
+PAINTS = ((214, 32, 38), (24, 92, 190), (240, 240, 236), (20, 20, 22), (240, 196, 30), (30, 140, 70), (226, 110, 24))
 
 
-def _painted(image: np.ndarray, face: Face, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def painted(image: np.ndarray, face: Face, colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Paint on skin: the colour times the skin's own light and shadow, with its highlights on top."""
     skin = image[skin_mask(image, face) > 0.5]
     typical = max(float(np.median(skin.mean(axis=1))) if len(skin) else 128.0, 30.0)
@@ -76,7 +76,7 @@ def paint_stripes(image: np.ndarray, rng: np.random.Generator, strength: float, 
         np.maximum(alpha, stroke(image.shape, line, width * rng.uniform(0.8, 1.2)), out=alpha)
     dry = 0.75 + 0.4 * smooth_noise(rng, image.shape, 0.06 * unit) + 0.3 * smooth_noise(rng, image.shape, 0.3 * unit)
     alpha = blur(alpha, 0.02 * unit) * np.clip(dry, 0.25, 1) * (0.72 + 0.28 * strength)
-    return _painted(image, face, np.array(_PAINTS[int(rng.integers(len(_PAINTS)))], np.float32), alpha)
+    return painted(image, face, np.array(PAINTS[int(rng.integers(len(PAINTS)))], np.float32), alpha)
 
 
 def paint_patch(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -87,7 +87,7 @@ def paint_patch(image: np.ndarray, rng: np.random.Generator, strength: float, fa
     radii = unit * (0.5 + 0.3 * strength), unit * (0.5 + 0.5 * strength)
     alpha = ellipse(image.shape, centre, radii, rng.uniform(0, 180), feather=0.12, wobble=wobble)
     alpha = alpha * (0.7 + 0.3 * strength) * np.clip(0.85 + 0.3 * smooth_noise(rng, image.shape, 0.1 * unit), 0.4, 1)
-    return _painted(image, face, np.array(_PAINTS[int(rng.integers(len(_PAINTS)))], np.float32), alpha)
+    return painted(image, face, np.array(PAINTS[int(rng.integers(len(PAINTS)))], np.float32), alpha)
 
 
 def drawn_lines(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:

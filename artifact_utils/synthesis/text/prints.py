@@ -16,7 +16,7 @@ from artifact_utils.synthesis.text.inking import LINE_HEIGHT, lettered_sheet, pl
 from artifact_utils.synthesis.text.scripts import any_line
 
 
-def _device(rng: np.random.Generator) -> np.ndarray:
+def trademark(rng: np.random.Generator) -> np.ndarray:
     """Alpha (h, w) of a trademark that means nothing: rings, wedges and bars."""
     shape = (64, 64)
     alpha = np.zeros(shape, np.float32)
@@ -34,7 +34,7 @@ def _device(rng: np.random.Generator) -> np.ndarray:
     return alpha
 
 
-def _on_cloth(
+def on_cloth(
     image: np.ndarray, rng: np.random.Generator, marks: np.ndarray, strength: float, ink: np.ndarray | None = None
 ) -> np.ndarray:
     """Ink or thread on cloth: it takes part in the folds, their light and the grain."""
@@ -104,9 +104,9 @@ def chest_print(image: np.ndarray, rng: np.random.Generator, strength: float, fa
     if rng.random() < 0.45:
         reach = rng.uniform(1.0, 2.0) * size
         at = centre + np.array([-half - 0.7 * reach, 0]) if rng.random() < 0.5 else centre - [0, 0.6 * (tall + reach)]
-        device = place_sheet(image.shape, _device(rng), at, reach, angle=angle)
-        image = _on_cloth(image, rng, device, strength, hue(image, rng, (60, 230), (60, 230)))
-    return _on_cloth(image, rng, marks, strength)
+        device = place_sheet(image.shape, trademark(rng), at, reach, angle=angle)
+        image = on_cloth(image, rng, device, strength, hue(image, rng, (60, 230), (60, 230)))
+    return on_cloth(image, rng, marks, strength)
 
 
 def cap_print(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -118,7 +118,7 @@ def cap_print(image: np.ndarray, rng: np.random.Generator, strength: float, face
     centre = face.at(0.5 * face.facing + rng.normal(0, 0.1), -rng.uniform(1.15, 1.5))
     centre[1] = max(centre[1], 0.7 * tall)
     marks = place_sheet(image.shape, sheet, centre, tall, angle=face.angle, sag=-rng.uniform(0.02, 0.12))
-    return _on_cloth(image, rng, marks, strength)
+    return on_cloth(image, rng, marks, strength)
 
 
 def collar_print(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -133,7 +133,7 @@ def collar_print(image: np.ndarray, rng: np.random.Generator, strength: float, f
     centre = np.clip(centre, tall, [width - tall, height - 0.8 * tall])
     steep = rng.uniform(10, 55) if rng.random() < 0.7 else rng.uniform(60, 90)
     marks = place_sheet(image.shape, sheet, centre, tall, angle=-side * steep, sag=rng.uniform(-0.08, 0.08))
-    return _on_cloth(image, rng, marks, strength)
+    return on_cloth(image, rng, marks, strength)
 
 
 def badge(image: np.ndarray, rng: np.random.Generator, strength: float, face: Face) -> np.ndarray:
@@ -152,13 +152,13 @@ def badge(image: np.ndarray, rng: np.random.Generator, strength: float, face: Fa
     field = blur(polygon(image.shape, outline), 0.5)
     rim = stroke(image.shape, outline, max(0.09 * radius, 1))
     colour = hue(image, rng, (20, 210), (30, 230))
-    image = _on_cloth(image, rng, field, strength, colour)
-    image = _on_cloth(image, rng, rim, strength, in_tone(image, 255 - 0.7 * colour))
+    image = on_cloth(image, rng, field, strength, colour)
+    image = on_cloth(image, rng, rim, strength, in_tone(image, 255 - 0.7 * colour))
     wide = 1.5 * radius
     sheet = lettered_sheet(rng, strength, 1 + int(rng.random() < 0.5))
     height = min(wide * sheet.shape[0] / sheet.shape[1], 1.1 * radius * tall)
     letters = place_sheet(image.shape, sheet, centre, height, angle=float(np.degrees(tilt)))
     if rng.random() < 0.5:
-        device = place_sheet(image.shape, _device(rng), centre, 1.1 * radius * tall, angle=float(np.degrees(tilt)))
+        device = place_sheet(image.shape, trademark(rng), centre, 1.1 * radius * tall, angle=float(np.degrees(tilt)))
         letters = np.maximum(letters * float(rng.random() < 0.5), device)
-    return _on_cloth(image, rng, letters, strength)
+    return on_cloth(image, rng, letters, strength)
