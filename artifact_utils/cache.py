@@ -22,6 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import numpy as np
 import PIL
@@ -40,6 +41,8 @@ MEMORY_BYTES = 2 * 1024**3  # squares kept in memory where no folder can be writ
 DISK_BYTES = 20 * 1024**3
 SETTLED_SECONDS = 2
 """Age of a change from which on a file's time tells later changes: file systems count time in steps, some of 2 s."""
+WRITE_SECONDS = 10
+"""Between two notes of the hashes of files: a kill costs reading those of the time since, not decoding them."""
 QUEUE_LENGTH = 64  # pictures worked on ahead of the consumer
 HEADER = f"artifact_utils squares 1, Pillow {PIL.__version__}"  # another decoder may give other pixels
 
@@ -175,6 +178,7 @@ class _Store:
                     self.known[digest], self.n_rows = (self.n_rows, checksum), self.n_rows + 1
                     written.add(digest)
                 rows[path] = self.known[digest][0]
+                self.files.write_now_and_then()
         self.files.write()
         if left_out and len(set(rows.values())) < self.n_rows:  # rows of files that are gone or changed take up room
             self._keep_only(set(rows.values()))
@@ -236,7 +240,8 @@ class _Store:
 class _KnownFiles:
     """The hashes of files that did not change since they were read, told by their size and time of change.
 
-    Paths are told from the folder of the cache, so that it can be moved together with the pictures.
+    A line of the table holds the path, quoted as in URLs, the state and the hash. Paths are told from the folder of the
+    cache, so that it can be moved together with the pictures.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -244,6 +249,8 @@ class _KnownFiles:
         text = self.table.read_text("ascii", "replace") if self.table.exists() else ""
         words = [line.split() for line in text.split("\n")[:-1]]
         self.known = {key: (state, digest) for key, state, digest in (w for w in words if len(w) == 3)}
+        self.seen: set[str] = set()
+        self.written = time.monotonic()
         self.changed = False
 
     def state(self, path: Path) -> str | None:
@@ -257,7 +264,9 @@ class _KnownFiles:
 
     def digest(self, path: Path) -> str | None:
         """The hash of a file, if it is the same as when it was added."""
-        known = self.known.get(self._key(path))
+        key = self._key(path)
+        self.seen.add(key)
+        known = self.known.get(key)
         return known[1] if known is not None and known[0] == self.state(path) else None
 
     def add(self, path: Path, state: str | None, digest: str) -> None:
@@ -265,13 +274,27 @@ class _KnownFiles:
             self.known[self._key(path)] = state, digest
             self.changed = True
 
+    def write_now_and_then(self) -> None:
+        """Write what is known, if that was not done for a while: it is what a kill can cost."""
+        if self.changed and time.monotonic() > self.written + WRITE_SECONDS:
+            self.write()
+
     def write(self) -> None:
+        """Write what is known of the files that are there, if that has changed."""
         if self.changed:
-            _write_lines(self.table, [f"{key} {state} {digest}" for key, (state, digest) in self.known.items()])
+            self.changed, self.written = False, time.monotonic()
+            lines = [
+                f"{key} {state} {digest}"
+                for key, (state, digest) in tuple(self.known.items())  # threads add to it
+                if key in self.seen or self._path(key).exists()
+            ]
+            _write_lines(self.table, lines)
 
     def _key(self, path: Path) -> str:
-        name = os.fsencode(os.path.relpath(path, self.folder))
-        return hashlib.blake2b(name, digest_size=16).hexdigest()
+        return quote_from_bytes(os.fsencode(os.path.relpath(path, self.folder)))
+
+    def _path(self, key: str) -> Path:
+        return self.folder / os.fsdecode(unquote_to_bytes(key))
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

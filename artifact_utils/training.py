@@ -156,7 +156,7 @@ def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Pr
             bar.update(sampler.batch_size)
             if step % READ_EVERY == 0 or step == n:
                 recent = float(distributed.mean(unread)) / (step - read)
-                progress.check_loss(recent, learner.lr)
+                progress.check_loss(recent, config.lr)
                 total, read = total + recent * (step - read), step
                 unread.zero_()
                 bar.set_postfix(loss=f"{total / read:.4f}")
@@ -378,7 +378,7 @@ def validate(learner: Learner, loader: DataLoader[Sample], progress: Progress) -
     logits, targets = predict(learner.kept, loader)
     val_loss = float(learner.criterion(logits, targets))
     if not math.isfinite(val_loss):
-        progress.check_loss(val_loss, learner.lr)
+        progress.check_loss(val_loss, config.lr)
     probabilities = scale_logits(logits, 1.0)
     threshold = choose_threshold(probabilities, targets.numpy(), config.threshold_for)
     metrics = evaluate(probabilities, targets.numpy(), threshold, n_bootstrap=0)

@@ -205,6 +205,34 @@ def test_another_size_that_was_not_used_for_longer_is_given_up(paths, folder):
     assert {file.name for file in folder.iterdir()} <= names
 
 
+def test_hashes_are_noted_before_the_end(paths, folder, monkeypatch):
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", 0)
+    monkeypatch.setattr(cache, "WRITE_SECONDS", -1)
+    write = cache._Store._write
+
+    def stop_at_the_last(store, row, pixels):
+        if row == 5:
+            raise KeyboardInterrupt
+        write(store, row, pixels)
+
+    monkeypatch.setattr(cache._Store, "_write", stop_at_the_last)
+    with pytest.raises(KeyboardInterrupt):
+        decode_squares(paths, SIZE, folder=folder)
+    assert (folder / "squares-files.txt").read_text()
+
+
+def test_hashes_of_files_that_are_gone_go(paths, folder, monkeypatch):
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", 0)
+    odd = paths[0].rename(paths[0].with_name("sp ace \udcff.png"))
+    decode_squares([odd, *paths[1:]], SIZE, folder=folder)
+    table = folder / "squares-files.txt"
+    assert len(table.read_text().splitlines()) == 6
+    paths[1].unlink()
+    draw_portrait(paths[2], seed=99, artifact=False)
+    decode_squares(paths[2:], SIZE, folder=folder)
+    assert [name in table.read_text() for name in ("sp%20ace%20%FF.png", paths[1].name, paths[2].name)] == [1, 0, 1]
+
+
 def test_a_folder_that_cannot_be_written_is_said_and_memory_serves(paths, tmp_path, caplog):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")

@@ -72,6 +72,7 @@ def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tens
     fixed = DataLoader(
         dataset,
         batch_sampler=batches,
+        collate_fn=loader.collate_fn,
         num_workers=loader.num_workers,
         pin_memory=loader.pin_memory,
         worker_init_fn=loader.worker_init_fn,

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms import v2
 
 from artifact_utils.cache import decode_squares
@@ -44,6 +44,16 @@ def test_logits_come_in_the_order_of_the_data_set_whatever_the_order_of_the_load
         logits, targets = predict(detector.model, loader)
         assert logits.tolist() == pytest.approx(expected, abs=1e-5)
         assert targets.tolist() == [0] * 9 + [1] * 3
+
+
+def test_batches_are_put_together_as_the_loader_does(detector, dataset):
+    def darkened(samples):
+        batch = default_collate(samples)
+        return batch._replace(image=batch.image // 2)
+
+    plain, _ = predict(detector.model, DataLoader(dataset, 5))
+    dark, _ = predict(detector.model, DataLoader(dataset, 5, collate_fn=darkened))
+    assert not torch.allclose(plain, dark, atol=1e-3)
 
 
 @pytest.mark.parametrize("batches", [[[0, 1, 2]], [[*range(12)], [0]]])
