@@ -102,7 +102,11 @@ def undo(config: FilterConfig) -> int:
         FileError: another run is at work on this folder.
     """
     target = _target(config)
-    nothing = FilterError(f"nothing was moved from {config.folder} to {config.move_flagged}, as far as is known")
+    state_file = Outputs.of(config).state
+    nothing = FilterError(
+        f"nothing was moved from {config.folder} to {config.move_flagged}, as far as {state_file} says: if the move "
+        "had another --scores, or the folder another name (OLDNAME.scores.csv beside it), name that with --scores"
+    )
     if not Outputs.of(config).state.exists() and not (target / OLD_MOVED).is_file():
         raise nothing
     with open_state(config) as state, OpenFolder(config.folder, create=True) as folder:

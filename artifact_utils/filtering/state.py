@@ -158,8 +158,21 @@ class State:
         if any(execute(query).fetchone() for query in DAMAGED):
             raise FilterError(f"{self.path} is damaged: name another table with --scores")
         row = execute("SELECT folder FROM about").fetchone()
-        if row is None or row[0] != os.fsencode(self.folder):
+        if row is not None and row[0] != os.fsencode(self.folder) and self._was_renamed(Path(os.fsdecode(row[0]))):
+            execute("UPDATE about SET folder = ?", (os.fsencode(self.folder),))
+        elif row is None or row[0] != os.fsencode(self.folder):
             raise FilterError(f"{self.path} belongs to another folder: name another table with --scores")
+
+    def _was_renamed(self, before: Path) -> bool:
+        """Whether the folder of the state is gone, and this one holds a file that was scored in it."""
+        if os.path.lexists(before):
+            return False
+        for path, *known in self._connection.execute("SELECT path, size, mtime_ns FROM scores LIMIT 1000"):
+            with contextlib.suppress(OSError):  # it was moved, or is not there
+                status = (self.folder / os.fsdecode(path)).lstat()
+                if [status.st_size, status.st_mtime_ns] == known:
+                    return True
+        return False
 
     def close(self) -> None:
         self._connection.close()
