@@ -4,6 +4,7 @@
     python organize_dataset.py --source portraits --dry-run             # only says what would happen
     python organize_dataset.py --source portraits --mode move           # or link
     python organize_dataset.py --source portraits --artifact-label 0    # names in which _0 means "artifact"
+    python organize_dataset.py --source portraits --coco masks.json --categories families.csv   # or portraits/masks/
     python organize_dataset.py --undo                                   # everything back as it was
 
 Interrupted or killed, the same command finishes the job. dataset/manifest.csv says where every file came from,

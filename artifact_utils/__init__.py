@@ -9,6 +9,7 @@ The core, in reading order:
 ``faces``                 where the face is, by the YuNet detector
 ``config``                ``TrainConfig`` in groups, the presets, ``resolve``
 ``device``                the device and its data type
+``masks``                 masks of artifacts as pictures
 ``datasets``              from folders to samples: ``Portrait``, ``ArtifactDataset``
 ``sampling``              which samples make up an epoch
 ``cache``                 pictures decoded once to the training size

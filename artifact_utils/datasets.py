@@ -22,7 +22,8 @@ from artifact_utils.files.writing import is_utf8
 from artifact_utils.framing import Frame, close_up, draw_frame, finish
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN, FAMILY_NAMES, Portrait
-from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED, mask_number
+from artifact_utils.losses import ABSENT, ANY_FAMILY, PRESENT, UNKNOWN, UNLABELLED, mask_number
+from artifact_utils.masks import read_numbers, square_mask
 from artifact_utils.synthesis import FAMILY_OF, TWINS, draw_kind, harmless_edit, inject
 
 logger = logging.getLogger(__name__)
@@ -247,7 +248,11 @@ class ArtifactDataset(Dataset[Sample]):
         portrait = self.portraits[index]
         square, face = close_up(frame, self.squares[portrait.path].permute(1, 2, 0).numpy(), self._face(index))
         if made is None:
-            return _Opened(square, portrait.label, family_of(portrait), None, portrait.unlabelled, face)
+            mask = None
+            if portrait.mask is not None and portrait.label == ARTIFACT:  # a frame never cuts off what is labelled
+                drawn = square_mask(read_numbers(portrait.mask, family_of(portrait)), self.image_size)
+                mask = drawn if drawn.any() else None
+            return _Opened(square, portrait.label, family_of(portrait), mask, portrait.unlabelled, face)
         rng = np.random.default_rng(made)
         kind = None if portrait.made is None else portrait.kind  # which was drawn when it was planned
         if kind is None and self.gaze and np.random.default_rng([made, 2]).random() < self.gaze:
@@ -292,10 +297,13 @@ class _Opened:
 
     def said(self) -> Tensor:
         """``Sample.families``. A labelled artifact may have others beside it."""
-        rest = ABSENT if self.label == CLEAN or self.mask is not None else UNLABELLED
+        found = set() if self.mask is None else set(np.unique(self.mask).tolist()) - {0}
+        told = self.label == CLEAN or (found and ANY_FAMILY not in found)  # all that is wrong has its family
+        rest = ABSENT if told else UNLABELLED
         said = {name: UNLABELLED if name in self.unlabelled else rest for name in FAMILY_NAMES}
         if self.label == ARTIFACT and self.family:
             said[self.family] = PRESENT
+        said |= {name: PRESENT for name in FAMILY_NAMES if mask_number(name) in found}
         return torch.tensor(list(said.values()), dtype=torch.int8)
 
 

@@ -41,7 +41,7 @@ LAYERS = (
         "audit.neighbours",
         "audit.scanning",
     ),
-    ("datasets", "sampling", "cache", "transforms", "framing", "augmentation", "loaders"),
+    ("datasets", "masks", "sampling", "cache", "transforms", "framing", "augmentation", "loaders"),
     ("backbones", "models", "checkpoints", "detector", "kept_features"),
     ("evaluation.measuring", "evaluation.grounding", "explain", "plots"),
     ("runs", "evaluation.run_results", "training"),

@@ -7,8 +7,10 @@ from typing import Literal
 
 from artifact_utils.console import os_error_text
 from artifact_utils.files.copies import Mode
+from artifact_utils.files.writing import real_path
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.organize.manifest import REJECTED, SPLITS, OrganizeError
+from artifact_utils.organize.people_masks import place_masks, read_families, remove_masks
 from artifact_utils.organize.placing import apply, undo
 from artifact_utils.organize.planning import Plan, plan
 
@@ -25,6 +27,14 @@ class OrganizeConfig:
     """copy; move; or link: hard links, no extra space, but a file edited in one place is edited in both."""
     artifact_label: Literal[0, 1] = 1
     """The digit that means "artifact" in the file names."""
+    masks: Path | None = None
+    """Folder of masks that say where the artifacts are, white on black, with the stems of their pictures, perhaps in
+    folders train, test and val, or called like a category. Default: masks in the source, where there is one."""
+    coco: Path | None = None
+    """File of COCO annotations that say where the artifacts are: polygons, run lengths or boxes."""
+    categories: Path | None = None
+    """Table with the columns category,family: which categories of the masks are hands, face, text, objects, glitch or
+    gaze. One that is not in it, and not called like a family, teaches where without what."""
     dry_run: bool = False
     """Only say what would happen; write nothing."""
     undo: bool = False
@@ -36,13 +46,18 @@ def organize(config: OrganizeConfig) -> Plan:
     """Organize the folder that the config names, or only plan it for a dry run, and return the plan.
 
     Raises:
-        OrganizeError, OSError: as `plan` and `apply`; what was begun is finished by the same call, or undone.
+        OrganizeError, OSError: as `plan`, `apply` and `place_masks`; what was begun is finished by the same call, or
+            undone.
     """
     if config.source is None:
         raise OrganizeError("--source is missing: the folder that holds train and test")
     todo = plan(config.source, config.output, artifact_label=config.artifact_label, mode=config.mode)
+    families = read_families(config.categories)
     if not config.dry_run:
         apply(todo)
+        beside = config.source / "masks"
+        folder = config.masks or (beside if beside.is_dir() else None)
+        place_masks(todo.entries, todo.output, folder=folder, coco=config.coco, families=families)
     return todo
 
 
@@ -57,6 +72,8 @@ def run(config: OrganizeConfig) -> int:
     if config.undo and config.dry_run:
         raise OrganizeError("--undo and --dry-run do not go together: leave one out")
     try:
+        if config.undo:
+            remove_masks(real_path(config.output))
         done = undo(config.output, config.source) if config.undo else organize(config)
     except OSError as error:
         reason = os_error_text(error)
