@@ -21,8 +21,8 @@ from artifact_utils.files.tables import read_csv
 from artifact_utils.files.writing import is_utf8
 from artifact_utils.framing import Frame, close_up, draw_frame, finish
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
-from artifact_utils.labels import ARTIFACT, CLASS_NAMES, CLEAN, FAMILY_NAMES, Portrait
-from artifact_utils.losses import ABSENT, ANY_FAMILY, PRESENT, UNKNOWN, UNLABELLED, mask_number
+from artifact_utils.labels import ANY_FAMILY, ARTIFACT, CLASS_NAMES, CLEAN, FAMILY_NAMES, Portrait, mask_number
+from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED
 from artifact_utils.masks import read_numbers, square_mask
 from artifact_utils.synthesis import FAMILY_OF, TWINS, draw_kind, harmless_edit, inject
 
@@ -145,7 +145,7 @@ class Sample(NamedTuple):
     """A portrait as the model sees it; in a batch everything has one dimension more.
 
     ``image`` is (3, S, S) as the transform leaves it, ``target`` int64, 1 for artifact, ``mask`` uint8 (1, S, S): 0
-    where no artifact is, ``losses.mask_number`` of the family where one is, all ``losses.UNKNOWN`` for an artifact that
+    where no artifact is, ``labels.mask_number`` of the family where one is, all ``losses.UNKNOWN`` for an artifact that
     somebody labelled without saying where it is. ``families`` is int8 (len(FAMILY_NAMES),): of each whether it is in
     the picture, ``losses.PRESENT``, ``ABSENT`` or ``UNLABELLED``. ``change`` is what ``augment_batch`` is still to do
     to it, empty where that is nothing.

@@ -14,6 +14,15 @@ CLEAN, ARTIFACT = 0, 1
 FAMILY_NAMES = ("hands", "face", "text", "objects", "glitch", "gaze")
 """Families of artifacts; ``synthesis.FAMILIES`` has the kinds in each. Their order is that of the numbers in masks."""
 
+ANY_FAMILY = 254
+"""What stands in a mask where there is an artifact and nobody knows of which family."""
+
+
+def mask_number(family: str) -> int:
+    """What stands in a mask where an artifact of that family is; 0 is none."""
+    return FAMILY_NAMES.index(family) + 1 if family in FAMILY_NAMES else ANY_FAMILY
+
+
 OFF_BY_DEFAULT = ("gaze",)
 """Families that count for no verdict unless they are asked for: many call them no fault."""
 

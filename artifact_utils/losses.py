@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from torch import nn
 
-from artifact_utils.labels import FAMILY_NAMES
+from artifact_utils.labels import mask_number
 
 
 class FocalLoss(nn.Module):
@@ -70,18 +70,11 @@ class FocalLoss(nn.Module):
         return loss.mean() if self.reduction == "mean" else loss.sum()
 
 
-ANY_FAMILY = 254
-"""Value of a mask where there is an artifact and nobody knows of which family."""
 UNKNOWN = 255
 """Value of a mask where nobody knows whether there is an artifact."""
 
 FULL_SHARE = 0.5
 """Share of a cell that an artifact has to cover for the cell to count as all artifact."""
-
-
-def mask_number(family: str) -> int:
-    """What stands in a mask where an artifact of that family is; 0 is none."""
-    return FAMILY_NAMES.index(family) + 1 if family in FAMILY_NAMES else ANY_FAMILY
 
 
 def mask_loss(

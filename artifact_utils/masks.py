@@ -1,7 +1,7 @@
 """Masks of artifacts as pictures: white where one is, a little darker for each family that somebody named.
 
 255 is an artifact of the family that the table names, or of any; ``255 - 8 * number`` one of the family with that
-``losses.mask_number``. All of them are white to whoever asks for more than half.
+``labels.mask_number``. All of them are white to whoever asks for more than half.
 """
 
 from pathlib import Path
@@ -11,8 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from artifact_utils.images import load_image
-from artifact_utils.labels import FAMILY_NAMES
-from artifact_utils.losses import ANY_FAMILY, mask_number
+from artifact_utils.labels import ANY_FAMILY, FAMILY_NAMES, mask_number
 
 STEP = 8
 """Grey levels between two families."""
@@ -21,13 +20,13 @@ _GREYS = {255 - STEP * mask_number(family): mask_number(family) for family in FA
 
 
 def as_picture(numbers: npt.NDArray[np.uint8]) -> Image.Image:
-    """A mask of ``losses.mask_number`` and ``ANY_FAMILY``, 0 where nothing is, as the picture that is stored."""
+    """A mask of ``labels.mask_number`` and ``ANY_FAMILY``, 0 where nothing is, as the picture that is stored."""
     grey = np.where(numbers == 0, 0, 255 - STEP * numbers.astype(int))
     return Image.fromarray(np.where(numbers == ANY_FAMILY, 255, grey).astype(np.uint8))
 
 
 def read_numbers(path: Path, family: str = "") -> npt.NDArray[np.uint8]:
-    """The mask (H, W) in a picture: 0 where nothing is, else ``losses.mask_number``, or ``ANY_FAMILY``.
+    """The mask (H, W) in a picture: 0 where nothing is, else ``labels.mask_number``, or ``ANY_FAMILY``.
 
     Args:
         path: of the picture; other greys than those of ``as_picture`` are an artifact from the middle on.

@@ -16,7 +16,8 @@ from artifact_utils.datasets import (
     with_made_artifacts,
 )
 from artifact_utils.faces import FACE_COLUMNS
-from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED, mask_number
+from artifact_utils.labels import mask_number
+from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED
 from artifact_utils.synthesis import inject
 from artifact_utils.transforms import build_transforms
 

@@ -3,16 +3,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torchvision.ops import sigmoid_focal_loss
 
+from artifact_utils.labels import ANY_FAMILY, mask_number
 from artifact_utils.losses import (
     ABSENT,
-    ANY_FAMILY,
     PRESENT,
     UNKNOWN,
     UNLABELLED,
     FocalLoss,
     family_loss,
     mask_loss,
-    mask_number,
     unlabelled_left_out,
 )
 

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from artifact_utils.files.tables import read_csv, write_csv
 from artifact_utils.files.writing import file_digest, write_bytes
 from artifact_utils.images import IMAGE_SUFFIXES, load_image
-from artifact_utils.labels import ARTIFACT, FAMILY_NAMES
-from artifact_utils.losses import ANY_FAMILY, mask_number
+from artifact_utils.labels import ANY_FAMILY, ARTIFACT, FAMILY_NAMES, mask_number
 from artifact_utils.masks import as_picture
 from artifact_utils.organize.manifest import SPLITS, Entry, OrganizeError
 

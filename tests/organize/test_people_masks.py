@@ -10,8 +10,8 @@ from PIL import Image
 
 from artifact_utils.augmentation import build_augmentation
 from artifact_utils.datasets import ArtifactDataset, list_portraits
-from artifact_utils.labels import FAMILY_NAMES
-from artifact_utils.losses import ABSENT, ANY_FAMILY, PRESENT, UNLABELLED, mask_number
+from artifact_utils.labels import ANY_FAMILY, FAMILY_NAMES, mask_number
+from artifact_utils.losses import ABSENT, PRESENT, UNLABELLED
 from artifact_utils.masks import as_picture, read_numbers
 from artifact_utils.organize import OrganizeConfig, OrganizeError
 from artifact_utils.organize.command import run
