@@ -179,7 +179,8 @@ class RunOptions:
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Precision = "auto"
     """Of the arithmetic in training. auto: bf16 or fp16 where the GPU has units for it, bf16 where the CPU has (AMX or
-    AVX512-BF16) and the network is one of dense convolutions, fp32 elsewhere. Evaluation on a CPU is always fp32."""
+    AVX512-BF16) and the network is one of dense convolutions, fp32 elsewhere. Evaluation on a CPU is fp32;
+    of clip_vit_b16 it is bf16 where the CPU has it."""
     compile: bool = False
     """Compile the network: some minutes at the start for faster steps, worth it in runs of hours."""
 
