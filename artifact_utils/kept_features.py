@@ -39,7 +39,8 @@ logger = logging.getLogger(__name__)
 N_DRAWS = 32
 """Draws of a file."""
 PACKAGE = Path(__file__).parent
-CODE = ("synthesis/**/*.py", "backbones/*.py", "augmentation.py", "datasets.py", "faces.py", "models.py")
+MODULES = ("augmentation", "datasets", "faces", "framing", "losses", "models")
+CODE = ("synthesis/**/*.py", "backbones/*.py", *(f"{module}.py" for module in MODULES))
 """What makes the features of a draw: other code may make others."""
 
 File = dict[str, Tensor]

@@ -7,7 +7,7 @@ from helpers import draw_portrait, weights_of
 
 from artifact_utils.config import resolve
 from artifact_utils.evaluation.measuring import predict
-from artifact_utils.kept_features import FeatureStore, KeptFeatures, keep_features
+from artifact_utils.kept_features import CODE, PACKAGE, FeatureStore, KeptFeatures, keep_features
 from artifact_utils.loaders import build_loaders
 from artifact_utils.runs import TrainingInterrupted
 from artifact_utils.training import train
@@ -108,12 +108,16 @@ def test_a_file_is_named_by_all_that_its_features_depend_on(frozen):
 
     usual = names()
     assert names() == usual
-    for changes in ({"augment": "heavy"}, {"seed": 1}, {"image_size": 48}, {"harmless_fraction": 0.5}):
+    for changes in ({"augment": "heavy"}, {"seed": 1}, {"image_size": 48}, {"harmless_fraction": 0.5}, {"frames": 0.5}):
         assert not set(names(**changes)) & set(usual)
     train_folder = frozen.data / "train" / "no_artifacts"
     draw_portrait(min(train_folder.iterdir()), seed=99, artifact=False)
     changed = names()
     assert changed != usual
+
+
+def test_all_code_that_makes_a_draw_is_part_of_the_names():
+    assert all(list(PACKAGE.glob(pattern)) for pattern in CODE)
 
 
 def test_what_is_not_used_is_given_up_for_what_is(frozen):
