@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 N_DRAWS = 32
 """Draws of a file."""
 PACKAGE = Path(__file__).parent
-MODULES = ("augmentation", "datasets", "faces", "framing", "losses", "models")
+MODULES = ("augmentation", "datasets", "faces", "framing", "losses", "masks", "models")
 CODE = ("synthesis/**/*.py", "backbones/*.py", *(f"{module}.py" for module in MODULES))
 """What makes the features of a draw: other code may make others."""
 
@@ -225,7 +225,7 @@ def _digest(dataset: ArtifactDataset, index: int) -> str:
     """Of the pixels of a picture and of all that is known of it."""
     portrait = dataset.portraits[index]
     digest = hashlib.blake2b(dataset.squares[portrait.path].numpy().tobytes(), digest_size=16)
-    if portrait.mask is not None:
+    if portrait.mask is not None and portrait.mask.is_file():
         digest.update(portrait.mask.read_bytes())
     digest.update(repr(replace(portrait, path=Path(), mask=None)).encode())
     return digest.hexdigest()
