@@ -45,6 +45,9 @@ def connect(
                     connection.execute(sql)
         elif found != wanted:
             raise FileError(f"{path} is not of this version of the program, or not its own")
+    except UnicodeDecodeError as error:  # of a message about a schema that is no text
+        connection.close()
+        raise sqlite3.DatabaseError("its tables are damaged") from error
     except BaseException:  # Ctrl-C, too; it is raised again
         connection.close()
         raise

@@ -85,6 +85,7 @@ def fuzz(folder: Path, n: int, seed: int) -> Iterator[Answer]:
     folder = Path(os.path.realpath(folder))
     (folder / "checkpoints").mkdir()
     with ExitStack() as stack:
+        stack.enter_context(patch.dict(os.environ, TQDM_DISABLE="1"))
         stack.enter_context(patch("artifact_utils.filtering.scoring.draw_contact_sheet"))
         stack.enter_context(patch("artifact_utils.filtering.scoring.write_bytes", lambda *_: None))
         world = Tampered(folder / "world", stack)

@@ -27,6 +27,14 @@ def test_other_tables_are_refused(tmp_path):
         connect(tmp_path / "a.sqlite", "CREATE TABLE others (name BLOB);")
 
 
+def test_a_schema_that_is_no_text_is_an_error_of_the_database(tmp_path):
+    connect(tmp_path / "a.sqlite", SCHEMA, wal=False).close()
+    data = (tmp_path / "a.sqlite").read_bytes()
+    (tmp_path / "a.sqlite").write_bytes(data.replace(b"NULL", b"NU\xa0L"))
+    with pytest.raises(sqlite3.DatabaseError, match="damaged"):
+        connect(tmp_path / "a.sqlite", SCHEMA)
+
+
 def test_where_the_log_cannot_be_shared_there_is_a_rollback_journal(tmp_path, monkeypatch):
     monkeypatch.setattr("artifact_utils.files.databases.is_network_drive", lambda path: True)
     connection: sqlite3.Connection = connect(tmp_path / "a.sqlite", SCHEMA)
