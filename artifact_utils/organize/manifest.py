@@ -92,7 +92,7 @@ def _read_record(output: Path) -> dict[Entry, bool] | None:
         if not all(isinstance(value, bytes) for value in (path, source, person)) or not isinstance(sha256, str):
             raise OrganizeError(f"{str(output / RECORD)!r} is damaged")
         entry = Entry(os.fsdecode(path), os.fsdecode(source), sha256, os.fsdecode(person))
-        if not _is_class_path(entry.path) or b"\0" in source:
+        if not _is_class_path(entry.path) or b"\0" in source or not source.startswith(b"/"):
             raise OrganizeError(f"{str(output / RECORD)!r} is damaged: it cannot say {entry.path!r}")
         entries[entry] = is_own and confirmed == 1
     return entries

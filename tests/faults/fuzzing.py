@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import struct
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -217,26 +216,30 @@ class Tampered:
         score_folder(self.config)
         move_flagged(self.config)
         shutil.copytree(folder, self.origin)
+        self.pictures = {path.read_bytes() for path in folder.rglob("*.png")}
+        self.elsewhere = folder.with_name("elsewhere")
+        self.elsewhere.mkdir()
+        os.chdir(self.elsewhere)
 
     def start(self) -> None:
         shutil.rmtree(self.folder)
         shutil.copytree(self.origin, self.folder)
 
-    def contents(self) -> Counter[bytes]:
-        files = [path for path in self.folder.rglob("*") if path.suffix == ".png" and path.is_file()]
-        return Counter(path.read_bytes() for path in files)
+    def contents(self) -> set[bytes]:
+        return {path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
 
     def use(self, *jobs: Callable[[], object]) -> None:
         """Do jobs as far as they can be done; whatever comes of it, every picture is there and bystanders stay."""
-        before, refusal = self.contents(), None
+        refusal = None
         outside = {path.name: path.read_bytes() for path in (self.folder / "outside").iterdir()}
         for job in jobs:
             try:
                 job()
             except ArtifactUtilsError as error:
                 refusal = error
-        lost = {content for content in before - self.contents() if before[content] and content not in self.contents()}
+        lost = self.pictures - self.contents()
         assert not lost, f"lost {lost}"
+        assert not list(self.elsewhere.iterdir()), "relative paths of strangers lead to the working directory"
         assert {path.name: path.read_bytes() for path in (self.folder / "outside").iterdir()} == outside, "outside"
         assert not (self.folder.parent / "evil.png").exists()
         if refusal is not None:
