@@ -194,6 +194,7 @@ class ArtifactDataset(Dataset[Sample]):
         self.image_size, self.transform = image_size, transform
         self.kinds, self.harmless_fraction, self.gaze = kinds, harmless_fraction, gaze
         self.twins, self.frames = twins, frames
+        self._broken_masks: set[Path] = set()
         self.squares = squares or decode_squares([portrait.path for portrait in portraits], image_size)
         self.portraits: list[Portrait] = []
         self.rejected: list[ImageError] = []
@@ -248,10 +249,7 @@ class ArtifactDataset(Dataset[Sample]):
         portrait = self.portraits[index]
         square, face = close_up(frame, self.squares[portrait.path].permute(1, 2, 0).numpy(), self._face(index))
         if made is None:
-            mask = None
-            if portrait.mask is not None and portrait.label == ARTIFACT:  # a frame never cuts off what is labelled
-                drawn = square_mask(read_numbers(portrait.mask, family_of(portrait)), self.image_size)
-                mask = drawn if drawn.any() else None
+            mask = self._drawn(portrait)  # a frame never cuts off what is labelled
             return _Opened(square, portrait.label, family_of(portrait), mask, portrait.unlabelled, face)
         rng = np.random.default_rng(made)
         kind = None if portrait.made is None else portrait.kind  # which was drawn when it was planned
@@ -261,6 +259,19 @@ class ArtifactDataset(Dataset[Sample]):
         family = FAMILY_OF[injected.kind]
         mask = injected.mask * np.uint8(mask_number(family))
         return _Opened(injected.image, ARTIFACT, family, mask, portrait.unlabelled, face)
+
+    def _drawn(self, portrait: Portrait) -> np.ndarray | None:
+        """Where somebody has drawn the artifact of a portrait, uint8 (S, S) as in ``Sample``; None where nobody has."""
+        if portrait.mask is None or portrait.label != ARTIFACT:
+            return None
+        try:
+            mask = square_mask(read_numbers(portrait.mask, family_of(portrait)), self.image_size)
+        except ImageError as error:
+            if portrait.mask not in self._broken_masks:
+                logger.warning("going on without a mask that cannot be read: %s", error)
+                self._broken_masks.add(portrait.mask)
+            return None
+        return mask if mask.any() else None
 
     def _face(self, index: int) -> Face | None:
         points = np.reshape(self.portraits[index].face, (-1, 2)) * self.image_size

@@ -124,11 +124,12 @@ class Detector:
         looks = square_looks(size, self.info.aspect)  # type: ignore[arg-type]
         return Seen(look_at(image, size, looks, side), looks, size)
 
-    def locate(self, source: str | Path | Image.Image | np.ndarray) -> np.ndarray:
+    def locate(self, source: str | Path | Image.Image | np.ndarray, *, family: str | None = None) -> np.ndarray:
         """Say where in a picture the artifact is.
 
         Args:
             source: whatever ``load_image`` takes.
+            family: of artifacts; by default all that count.
 
         Returns:
             A heat map, float32 (H, W) in [0, 1], of the size of the picture.
@@ -136,6 +137,7 @@ class Detector:
         Raises:
             ImageError: it is not a whole picture.
             ValueError: the model was not taught to say where.
+            ConfigError: it does not tell that family apart.
         """
         if self.model.locator is None:
             raise ValueError(f"this {self.info.arch} was trained without masks: it cannot say where")
@@ -144,7 +146,8 @@ class Detector:
         with torch.inference_mode():
             places = self.run(look_at(image, image.size, looks, self.info.image_size)).places
         assert places is not None
-        counted = [self.info.families.index(name) for name in self.families] or [0]
+        asked = self.families if family is None else counting(self.info.families, (family,))
+        counted = [self.info.families.index(name) for name in asked] or [0]
         seen = torch.sigmoid(smooth_maximum(places[:, counted], dim=1)).cpu()
         width, height = image.size
         heat = np.zeros((height, width), np.float32)

@@ -26,7 +26,11 @@ _CAMS = {"grad_cam": "GradCAM", "grad_cam++": "GradCAMPlusPlus", "hires_cam": "H
 
 
 def heat_map(
-    detector: Detector, source: str | Path | Image.Image | npt.NDArray[Any], *, method: Method = "auto"
+    detector: Detector,
+    source: str | Path | Image.Image | npt.NDArray[Any],
+    *,
+    method: Method = "auto",
+    family: str | None = None,
 ) -> npt.NDArray[np.float32]:
     """Draw where in a picture a detector sees an artifact, whatever its backbone.
 
@@ -35,6 +39,7 @@ def heat_map(
         source: whatever ``load_image`` takes.
         method: "locator" asks the model itself, the others look at its gradients; "auto" is the locator where the model
             has one and Grad-CAM where not.
+        family: of artifacts that the locator is asked for; by default all that count.
 
     Returns:
         A heat map, float32 (H, W) in [0, 1], of the size of the picture. The locator's values are probabilities; those
@@ -42,12 +47,15 @@ def heat_map(
 
     Raises:
         ImageError: it is not a whole picture.
-        ValueError: an unknown method, or "locator" of a model without one.
+        ValueError: an unknown method, "locator" of a model without one, or a family that gradients do not tell apart.
+        ConfigError: a family that the model does not tell apart.
     """
     if method not in get_args(Method):
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(get_args(Method))}")
     if method == "locator" or (method == "auto" and detector.model.locator is not None):
-        return detector.locate(source)
+        return detector.locate(source, family=family)
+    if family is not None:
+        raise ValueError(f"{method} does not tell families apart: leave family out, or use a model with a locator")
     image = load_image(source)
     square = to_square(image, detector.info.image_size).unsqueeze(0)
     device = next(detector.model.parameters()).device

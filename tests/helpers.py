@@ -61,7 +61,7 @@ def draw_dataset(root: Path, *, n_train: int = 40, n_test: int = 12, n_people: i
         for i in range(n):
             artifact = i % 4 == 0
             name = f"{split}/{CLASS_NAMES[artifact]}/image_{i:05d}_{int(artifact)}.png"
-            draw_portrait(root / name, seed=i + 1000 * (split == "test"), artifact=artifact)
+            draw_portrait(root / name, seed=i + 1000 * (split == "test"), artifact=artifact, size=64)
             rows.append({"path": name, "group": f"P{people[i // 4 % len(people)]:03d}"})
     with (root / "manifest.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["path", "group"])

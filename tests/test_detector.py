@@ -61,11 +61,13 @@ def test_the_threshold_can_be_chosen(run, portrait):
         Detector.load(run, threshold=1.5)
 
 
-def test_a_temperature_changes_how_sure_it_is_and_no_answer(run, dataset_folder):
+def test_a_temperature_changes_how_sure_it_is_and_no_answer(run, tmp_path):
     plain = Detector.load(run, device="cpu")
     info = replace(plain.info, temperature=0.4, threshold=scale_threshold(plain.threshold, 0.4))
     calibrated = Detector(plain.model, info)
-    files = sorted(dataset_folder.glob("train/*/*.png"))
+    files = [tmp_path / f"{i}.png" for i in range(12)]
+    for i, file in enumerate(files):
+        draw_portrait(file, seed=i, artifact=i % 2 == 0)
     before, after = ([answer for _, answer in one.predict_files(files)] for one in (plain, calibrated))
     assert [answer.flagged for answer in after] == [answer.flagged for answer in before]
     expected = [scale_threshold(answer.probability, 0.4) for answer in before]
@@ -202,6 +204,9 @@ def test_of_a_long_picture_the_worst_square_look_counts(looking):
             worst.places[family].y,
         )
     assert looking.locate(np.concatenate(halves)).shape == (300, 150)
+    assert (looking.locate(halves[0], family="text") <= looking.locate(halves[0])).all()
+    with pytest.raises(ConfigError, match="tells no family 'glitch' apart"):
+        looking.locate(halves[0], family="glitch")
     np.testing.assert_allclose(looking.locate(np.concatenate(halves))[:150], looking.locate(halves[0]), atol=1e-5)
 
 

@@ -14,6 +14,7 @@ from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.grounding import read_mask
 from artifact_utils.evaluation.measuring import measure
+from artifact_utils.evaluation.named_families import by_family, name_families
 from artifact_utils.evaluation.robustness import measure_robustness
 from artifact_utils.explain import heat_map
 from artifact_utils.files.tables import read_csv, write_frame
@@ -106,8 +107,8 @@ def write_report(
         device: auto, cpu, cuda, cuda:1, mps.
 
     Returns:
-        ``out`` holds ``metrics.json``, ``predictions.csv``, ``slices.csv``, ``robustness.csv``, figures and
-        ``index.html``.
+        ``out`` holds ``metrics.json``, ``predictions.csv``, ``slices.csv``, ``families.csv`` (see
+        ``by_family``), ``robustness.csv``, figures and ``index.html``.
 
     Raises:
         CheckpointError, ConfigError, DataError, ImageError, ThresholdError: what was named cannot be used.
@@ -119,7 +120,10 @@ def write_report(
     portraits = list_portraits(data, split)
     measured = measure(detector, portraits, root=data)
     predictions = with_slices(measured.predictions, portraits)
-    tables = {"predictions": predictions, "slices": by_slice(predictions, SLICES)}
+    named = name_families(detector, portraits)
+    families = by_family(predictions, portraits, named)
+    predictions = predictions.assign(named=named)
+    tables = {"predictions": predictions, "slices": by_slice(predictions, SLICES), "families": families}
     metrics = measured.metrics | {"worst_slices": worst_slices(tables["slices"])}
     if robust:
         tables["robustness"] = measure_robustness(detector, portraits, groups=predictions["group"].to_numpy())
@@ -131,7 +135,7 @@ def write_report(
     for name, image in images.items():
         write_bytes(out / f"{name}.png", image)
     title = f"{detector.info.arch} on {data.resolve().name}/{split}"
-    write_bytes(out / "index.html", _render(title, metrics, images).encode())
+    write_bytes(out / "index.html", _render(title, metrics, families, images).encode())
     write_json(out / "metrics.json", metrics)  # last: its presence says that all is there
     return Report(out, metrics, predictions)
 
@@ -180,8 +184,10 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _render(title: str, metrics: dict[str, Any], images: dict[str, bytes]) -> str:
+def _render(title: str, metrics: dict[str, Any], families: pd.DataFrame, images: dict[str, bytes]) -> str:
     parts = [f"<pre>{escape(format_report(metrics))}</pre>"]
+    if len(families):
+        parts.append(f"<h2>Families</h2>\n<pre>{escape(families.round(3).to_string(index=False))}</pre>")
     for name, image in images.items():
         heading = name.replace("_", " ").capitalize()
         parts.append(f"<h2>{heading}</h2>\n{embedded(image, heading, 'png')}")

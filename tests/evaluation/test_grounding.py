@@ -112,7 +112,7 @@ def test_nobody_said_where(run):
 
 
 def test_a_mask_of_another_size_than_its_picture_is_named(tmp_path):
-    draw_portrait(tmp_path / "portrait.png", seed=0, artifact=True)
+    draw_portrait(tmp_path / "portrait.png", seed=0, artifact=True, size=64)
     Image.new("L", (32, 64), 255).save(tmp_path / "mask.png")
     portrait = Portrait(tmp_path / "portrait.png", 1, mask=tmp_path / "mask.png")
     model = build_model("efficientnet_lite0", weights="none", image_size=64, locates=True)

@@ -6,7 +6,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms import v2
 
-from artifact_utils.cache import decode_squares
+from artifact_utils.cache import decode, decode_squares
 from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.datasets import ArtifactDataset, list_portraits, with_made_artifacts
 from artifact_utils.detector import Detector
@@ -70,7 +70,8 @@ def test_predictions_and_metrics_of_labelled_portraits(detector, portraits, data
     assert table["target"].tolist() == [0] * 9 + [1] * 3
     assert set(table["group"]) == {"P100", "P101"}
     assert (table["predicted"] == (table["probability"] >= detector.threshold)).all()
-    single = [detector.predict(portrait.path).probability for portrait in portraits]
+    squares = [decode(portrait.path, 64).unsqueeze(0) for portrait in portraits]
+    single = [float(detector.probabilities(square)[0]) for square in squares]
     assert table["probability"].tolist() == pytest.approx(single, abs=1e-5)
     expected = evaluate(table["probability"], table["target"], 0.5, groups=table["group"], n_bootstrap=50)
     assert {name: measured.metrics[name] for name in expected} == expected
