@@ -100,9 +100,9 @@ class ModelOptions:
     frozen: float | None = None
     """Share of the backbone, from the input on, that keeps its first weights: 0 trains all of it, 1 the head alone."""
     draws: int | None = None
-    """How often the training set is drawn where the backbone keeps all of its weights (--frozen 1): it sees these draws
-    once, what it saw is kept in --cache, and each epoch learns from all of them, in seconds. 0: nothing is kept, and
-    every epoch draws anew."""
+    """How many draws a backbone sees that keeps all of its weights (--frozen 1), in whole rounds of the training set,
+    two at least. It sees them once, what it saw is kept in --cache, and each epoch learns from all of them, in seconds.
+    0: nothing is kept, and every epoch draws anew."""
     image_size: int | None = None
     """Side of the square input in training, in pixels."""
     eval_size: int | None = None
@@ -234,7 +234,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "efficientnet_b0": _LARGE | {"lr": 5e-4},
     "convnext_tiny": _LARGE,
     "vit_b_16": _LARGE | {"lr": 5e-5},
-    "clip_vit_b16": _LARGE | {"frozen": 1.0, "draws": 3, "epochs": 12, "lr": 1e-3},
+    "clip_vit_b16": _LARGE | {"frozen": 1.0, "draws": 3000, "epochs": 12, "lr": 1e-3},
 }
 """The recipe of each architecture: what a field of ``TrainConfig`` left at None becomes. Any other timm model gets that
 of ``convnext_tiny``."""
@@ -252,7 +252,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "twins": (0.0, 1.0),
     "frames": (0.0, 1.0),
     "frozen": (0.0, 1.0),
-    "draws": (0, 1000),
+    "draws": (0, 10_000_000),
     "image_size": (32, 1024),
     "eval_size": (32, 1024),
     "mask_weight": (0.0, 1000.0),

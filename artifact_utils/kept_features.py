@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 N_DRAWS = 32
 """Draws of a file."""
+MIN_ROUNDS = 2
+"""Draws of the whole training set, however large: one shows only half of the clean portraits beside their artifacts."""
 PACKAGE = Path(__file__).parent
 MODULES = ("augmentation", "datasets", "faces", "framing", "losses", "masks", "models")
 CODE = ("synthesis/**/*.py", "backbones/*.py", *(f"{module}.py" for module in MODULES))
@@ -74,7 +76,8 @@ def keep_features(config: ResolvedConfig, loaders: Loaders, device: torch.device
     Killed or interrupted, the same command goes on with what was kept until then.
 
     Args:
-        config: of the run. The training set is drawn ``draws`` times, or as often as ``cache_gb`` has room for.
+        config: of the run. The training set is drawn until ``draws`` would be passed, ``MIN_ROUNDS`` times at least,
+            but no oftener than ``cache_gb`` has room for.
         loaders: of pictures.
         device: where the backbone runs.
     """
@@ -86,7 +89,7 @@ def keep_features(config: ResolvedConfig, loaders: Loaders, device: torch.device
     store = FeatureStore(config, device)
     validated: list[Draw | int] = list(range(len(validation)))
     draws: list[Draw] = []
-    for epoch in range(config.draws):
+    for epoch in range(max(config.draws // max(len(sampler), 1), MIN_ROUNDS)):
         sampler.set_epoch(epoch)
         draws += list(sampler) if store.has_room_for(len(validated) + len(draws) + len(sampler)) else []
     if not draws:

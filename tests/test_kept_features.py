@@ -93,7 +93,9 @@ def test_the_logits_of_kept_features_are_those_of_the_pictures(frozen):
     pictures = build_loaders(config)
     kept = keep_features(config, pictures, CPU)
     assert isinstance(kept.validation.dataset, KeptFeatures)
-    assert len(kept.train.dataset) == 2 * len(pictures.train.sampler)
+    assert len(kept.train.dataset) == 2 * len(pictures.train.sampler)  # the least
+    more = keep_features(replace(config, draws=4 * len(pictures.train.sampler) - 1), pictures, CPU)
+    assert len(more.train.dataset) == 3 * len(pictures.train.sampler)
     model = FeatureStore(config, CPU).model
     (seen, targets), (expected, expected_targets) = predict(model, kept.validation), predict(model, pictures.validation)
     assert torch.equal(targets, expected_targets)
