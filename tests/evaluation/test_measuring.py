@@ -115,7 +115,7 @@ def test_a_broken_mask_costs_what_is_read_from_it_and_nothing_else(run, own_copy
         replace(portrait, mask=own_copy / "mask.png" if portrait.label else None)
         for portrait in list_portraits(own_copy, "test")
     ]
-    Image.new("L", (128, 128), 255).save(own_copy / "mask.png")
+    Image.new("L", (64, 64), 255).save(own_copy / "mask.png")
     assert measure(detector, portraits, root=own_copy, n_bootstrap=0).metrics["grounded"]["grounded"] == 3
     (own_copy / "mask.png").write_bytes(b"no picture")
     measured = measure(detector, portraits, root=own_copy, n_bootstrap=0)
