@@ -116,11 +116,7 @@ def load_with_size(
         image = load_image(source)
         return image, image.size
     with reserve_file(source):
-        data = read_file(source)
-        image = decode_image(data, str(source), min_side=min_side)
-    opened = _plugin(data, str(source))(io.BytesIO(data))  # the header alone
-    width, height = opened.size
-    return image, (height, width) if _UPRIGHT.get(_orientation(opened)) in _LYING else (width, height)
+        return _decode_with_size(read_file(source), str(source), MAX_PIXELS, min_side)
 
 
 def read_file(path: str | Path) -> bytes:
@@ -168,12 +164,21 @@ def _read_bytes(file: io.FileIO, size: int) -> bytes:
 
 def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, min_side: int | None = None) -> Image.Image:
     """Decode the bytes of a picture file; see `load_image`. `name` is what errors call it."""
-    image, factor, n_bytes = _open(data, name, max_pixels, min_side)
+    return _decode_with_size(data, name, max_pixels, min_side)[0]
+
+
+def _decode_with_size(
+    data: bytes, name: str, max_pixels: int, min_side: int | None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """What `load_with_size` gives of the bytes of a picture file, all of it within the budgets of the decoders."""
+    image, factor, n_bytes, (width, height) = _open(data, name, max_pixels, min_side)
     with reserve_pixels(n_bytes):
         decoded = _decode(image, data, name)
-        if isinstance(decoded, np.ndarray) and factor == 1:
-            return Image.fromarray(decoded)
-        return _to_rgb(decoded, name, max_pixels, factor)
+        if isinstance(decoded, np.ndarray):  # which has no orientation
+            rgb = Image.fromarray(decoded) if factor == 1 else _to_rgb(decoded, name, max_pixels, factor)
+            return rgb, (width, height)
+        lies = _UPRIGHT.get(_orientation(decoded)) in _LYING
+        return _to_rgb(decoded, name, max_pixels, factor), (height, width) if lies else (width, height)
 
 
 def decode_small(data: bytes, name: str, short_side: int) -> Image.Image:
@@ -181,7 +186,7 @@ def decode_small(data: bytes, name: str, short_side: int) -> Image.Image:
 
     It gives what `shrink` makes of `decode_image(data, name, min_side=short_side)`, up to rounding, in less time.
     """
-    image, large, n_bytes = _open(data, name, MAX_PIXELS, short_side)
+    image, large, n_bytes, _ = _open(data, name, MAX_PIXELS, short_side)
     with reserve_pixels(n_bytes):
         decoded = _decode(image, data, name)
         if not isinstance(decoded, np.ndarray) or large > 1:
@@ -202,10 +207,11 @@ def shrink(image: Image.Image, short_side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.HAMMING, reducing_gap=1.0)
 
 
-def _open(data: bytes, name: str, max_pixels: int, min_side: int | None) -> tuple[ImageFile, int, int]:
+def _open(data: bytes, name: str, max_pixels: int, min_side: int | None) -> tuple[ImageFile, int, int, tuple[int, int]]:
     """A picture opened by PIL, which decodes it when it is asked to; refused if it is too large or hostile.
 
-    With it, what to divide its sides by if it is large, and the memory to reserve for decoding and converting it.
+    With it, what to divide its sides by if it is large, the memory to reserve for decoding and converting it, and its
+    size in the file: a JPEG may be decoded at less.
     """
     plugin = _plugin(data, name)
     if reason := check_structure(data):
@@ -217,7 +223,8 @@ def _open(data: bytes, name: str, max_pixels: int, min_side: int | None) -> tupl
             plugin(io.BytesIO(data)).verify()  # checksums; decoding stops at the last row and does not look at them
         # Not Image.open: its size limit is global state, and it would take other formats too.
         image = plugin(io.BytesIO(data))
-        _check_size(image.size, name, max_pixels)
+        size = image.size
+        _check_size(size, name, max_pixels)
         n_bytes = _bytes_beside(image, data, name)
         if min_side is not None:
             image.draft(None, (max(1, min_side), max(1, min_side)))
@@ -227,11 +234,11 @@ def _open(data: bytes, name: str, max_pixels: int, min_side: int | None) -> tupl
         raise _cannot_decode(name, error) from error
     n_pixels = image.width * image.height
     if n_pixels <= LARGE_PIXELS:
-        return image, 1, n_bytes + _BYTES_PER_PIXEL * n_pixels
+        return image, 1, n_bytes + _BYTES_PER_PIXEL * n_pixels, size
     side = min(image.size) if min_side is None else max(1, min_side)
     factor = max(divisor for divisor in (1, 2, 4, 8) if divisor == 1 or min(image.size) // divisor >= side)
     # the picture and the result, 4 bytes each; a plain PNG is an array of 3 first
-    return image, factor, n_bytes + n_pixels * (4 + 4 // factor**2) + _BYTES_PER_PIXEL * _BAND_PIXELS
+    return image, factor, n_bytes + n_pixels * (4 + 4 // factor**2) + _BYTES_PER_PIXEL * _BAND_PIXELS, size
 
 
 def _bytes_beside(image: ImageFile, data: bytes, name: str) -> int:
@@ -257,6 +264,10 @@ def _decode(image: ImageFile, data: bytes, name: str) -> np.ndarray | ImageFile:
         image.load()
     except Exception as error:  # as above
         raise _cannot_decode(name, error) from error
+    finally:
+        vars(image).pop(
+            "load_read", None
+        )  # it holds the picture: all of it would stay until the next garbage collection
     return image
 
 

@@ -107,7 +107,7 @@ def test_one_call_explains_any_detector_at_the_size_of_the_picture(run, portrait
     before = detector.predict(portrait)
     wide = Image.open(portrait).resize((150, 90))
     assert heat_map(detector, wide).shape == (90, 150)
-    assert heat_map(detector, portrait, method="grad_cam++").shape == (64, 64)
+    assert heat_map(detector, portrait, method="grad_cam++").shape == (128, 128)
     assert detector.predict(portrait) == before
     for method, message in (("locator", "trained without masks"), ("guess", "unknown method 'guess': choose one of")):
         with pytest.raises(ValueError, match=message):

@@ -1,8 +1,10 @@
+import gc
 import io
 import os
 import pickle
 import socket
 import warnings
+import weakref
 import zlib
 from pathlib import Path
 
@@ -11,7 +13,15 @@ import pytest
 from PIL import Image, ImageFile
 
 from artifact_utils import images
-from artifact_utils.images import ImageError, decode_image, decode_small, load_image, read_file, shrink
+from artifact_utils.images import (
+    ImageError,
+    decode_image,
+    decode_small,
+    load_image,
+    load_with_size,
+    read_file,
+    shrink,
+)
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -330,3 +340,26 @@ def test_an_image_error_survives_pickling_and_odd_names() -> None:
 def test_other_types_are_a_programming_error() -> None:
     with pytest.raises(TypeError, match="not bytes"):
         load_image(b"png")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpeg", "bmp"])
+def test_a_picture_is_decoded_once_and_its_pixels_do_not_wait_for_the_garbage_collector(
+    tmp_path: Path, portrait: Image.Image, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    file = tmp_path / f"portrait.{suffix}"
+    portrait.convert("L").save(file)  # not the kind of PNG that PIL has no part in
+    decoded: list[weakref.ref[ImageFile.ImageFile]] = []
+    prepare = ImageFile.ImageFile.load_prepare
+
+    def load_prepare(image: ImageFile.ImageFile) -> None:
+        decoded.append(weakref.ref(image))
+        prepare(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", load_prepare)  # what those of all formats call
+    gc.collect()
+    gc.disable()
+    try:
+        assert load_with_size(file)[1] == (64, 48)
+        assert [picture() for picture in decoded] == [None]
+    finally:
+        gc.enable()

@@ -73,15 +73,20 @@ def test_a_family_that_is_none_is_named(by_family, config):
         score_folder(replace(config, only="text"))
 
 
-def test_a_state_from_before_there_were_families_is_used_on(config):
-    (before,) = UPGRADES
+@pytest.mark.parametrize("before", UPGRADES, ids=["before families", "before corrections"])
+def test_a_state_of_an_earlier_version_is_used_on(config, before):
     state = Outputs.of(config).state
     with sqlite3.connect(state) as connection:
         connection.executescript(before)
-        connection.execute("INSERT INTO about VALUES (?, 0.5)", (bytes(config.folder.resolve()),))
-        connection.execute("INSERT INTO models VALUES (1, 'model')")
-        connection.execute("INSERT INTO scores VALUES (1, ?, 1, 0.75, '', 1, 2, 3)", (b"a.png",))
+        connection.execute("INSERT INTO about (folder, threshold) VALUES (?, 0.5)", (bytes(config.folder.resolve()),))
+        connection.execute("INSERT INTO models (id, sha256) VALUES (1, 'model')")
+        row = {"path": b"a.png", "model": 1, "probability": 0.75, "reason": "", "size": 1}
+        row |= {"mtime_ns": 2, "ctime_ns": 3}
+        names = ", ".join(row)
+        connection.execute(f"INSERT INTO scores ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
     connection.close()
+    with open_state(config):  # the upgraded tables are those of this version from then on
+        pass
     with open_state(config) as opened:
         opened.use_model("model", 0.5)
         assert list(opened.scores()) == [Score(b"a.png", 0.75, "", 1, 2, 3)]
