@@ -218,8 +218,12 @@ def _say_error(text: str) -> None:
         import time
 
         time.sleep(3)  # if the first process fails, too, torchrun ends this one meanwhile, unheard
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
     try:
-        print(text, file=sys.stderr, flush=True)
+        if bars is not None:
+            bars.write(text, file=sys.stderr)  # on a line of its own, whatever bar stands there
+        else:
+            print(text, file=sys.stderr, flush=True)
     except OSError:  # nobody reads it: the exit code has to do
         _discard(sys.stderr)
 

@@ -19,6 +19,12 @@ KIB = 1024
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount drives and become somebody else")
 
 
+@pytest.fixture(autouse=True)
+def no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the commands print is looked at line by line."""
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+
 class World:
     """A folder with portraits for the filter and flat folders to organise, and drives mounted below it."""
 
