@@ -265,9 +265,8 @@ def _decode(image: ImageFile, data: bytes, name: str) -> np.ndarray | ImageFile:
     except Exception as error:  # as above
         raise _cannot_decode(name, error) from error
     finally:
-        vars(image).pop(
-            "load_read", None
-        )  # it holds the picture: all of it would stay until the next garbage collection
+        # it holds the picture, all of which would stay until the next garbage collection
+        vars(image).pop("load_read", None)
     return image
 
 
