@@ -12,14 +12,9 @@ The core, in reading order:
 ``masks``                 masks of artifacts as pictures
 ``datasets``              from folders to samples: ``Portrait``, ``ArtifactDataset``
 ``sampling``              which samples make up an epoch
-``cache``                 pictures decoded once to the training size
-``transforms``            from a picture to a square tensor
-``framing``               close-ups, low resolution and bars, for both classes
-``augmentation``          random changes of training pictures
 ``loaders``               from a config to batches
 ``losses``                ``FocalLoss`` and the loss on masks
 ``models``                backbone, head and locator: ``ArtifactClassifier``
-``kept_features``         what a frozen backbone sees, once for all epochs
 ``training``              ``train``, one epoch, one step, optimiser and learning-rate schedule
 ``runs``                  the folder of a run: history, states, interruption
 ``distributed``           several processes that train one model, started by ``torchrun``
@@ -33,6 +28,8 @@ Subpackages, each with one public function or few:
 
 ========================  ===========================================================================================
 ``files``                 whole files or none, moves, locks, databases, and the limits of what one picture may cost
+``transforms``            from a picture to a square tensor: looks at it, frames and augmentation in training
+``cache``                 pictures decoded once to the training size, and what a frozen backbone sees of them
 ``organize``              ``organize``: flat folders into class folders
 ``backbones``             ``Backbone``: any timm network, run in one way, and where its weights come from
 ``synthesis``             ``inject`` and ``harmless_edit``: artifacts made on clean portraits

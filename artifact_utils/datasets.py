@@ -13,18 +13,18 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from artifact_utils.augmentation import Recipe, draw_change, encode_change, jpeg_round_trip
-from artifact_utils.cache import Squares, decode_squares
+from artifact_utils.cache.squares import Squares, decode_squares
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.faces import FACE_COLUMNS, Face, find_shares
 from artifact_utils.files.tables import read_csv
 from artifact_utils.files.writing import is_utf8
-from artifact_utils.framing import Frame, close_up, draw_frame, finish
 from artifact_utils.images import IMAGE_SUFFIXES, ImageError
 from artifact_utils.labels import ANY_FAMILY, ARTIFACT, CLASS_NAMES, CLEAN, FAMILY_NAMES, Portrait, mask_number
 from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED
 from artifact_utils.masks import read_numbers, square_mask
 from artifact_utils.synthesis import FAMILY_OF, TWINS, draw_kind, harmless_edit, inject
+from artifact_utils.transforms.augmentation import Recipe, draw_change, encode_change, jpeg_round_trip
+from artifact_utils.transforms.framing import Frame, close_up, draw_frame, finish
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class ArtifactDataset(Dataset[Sample]):
         harmless_fraction: share of the clean draws that are edited without a fault, so that "edited" teaches nothing.
         gaze: share of the artifacts made for a ``Draw`` that are of that family, whatever ``kinds`` are.
         twins: share of the clean draws that get a harmless twin of an artifact, of ``synthesis.TWINS``.
-        frames: share of the draws that are framed anew, see ``framing``.
+        frames: share of the draws that are framed anew, see ``transforms.framing``.
     """
 
     def __init__(

@@ -12,14 +12,14 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from PIL import Image
 from torch import Tensor
 
-from artifact_utils.cache import ahead
+from artifact_utils.cache.squares import ahead
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError
 from artifact_utils.device import amp_dtype, resolve_device
 from artifact_utils.images import ImageError, load_image, load_with_size
 from artifact_utils.models import Answer, ArtifactClassifier, fuse_batch_norm, smooth_maximum
 from artifact_utils.predictions import MIN_SIDE, Prediction, counting, find_place, most_probable, verdict
-from artifact_utils.transforms import Look, build_transforms, look_at, square_looks
+from artifact_utils.transforms.looks import Look, build_transforms, look_at, square_looks
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"
 """The detector that comes with the package."""

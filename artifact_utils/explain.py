@@ -18,7 +18,7 @@ from torch import Tensor
 from artifact_utils.detector import Detector, unsquare
 from artifact_utils.images import load_image
 from artifact_utils.models import ArtifactClassifier
-from artifact_utils.transforms import to_square
+from artifact_utils.transforms.looks import to_square
 
 Method = Literal["auto", "locator", "grad_cam", "grad_cam++", "hires_cam", "layer_cam"]
 

@@ -17,14 +17,14 @@ from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
 from artifact_utils.audit import find_duplicates, near_duplicate_groups, outline_pixels, united_groups
-from artifact_utils.augmentation import RECIPES, build_augmentation
-from artifact_utils.cache import Squares, decode_squares
+from artifact_utils.cache.squares import Squares, decode_squares
 from artifact_utils.config import ResolvedConfig
 from artifact_utils.datasets import ArtifactDataset, DataError, Draw, Sample, list_portraits, with_made_artifacts
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT, Portrait
 from artifact_utils.sampling import EpochSampler
 from artifact_utils.synthesis import FAMILIES, KINDS
+from artifact_utils.transforms.augmentation import RECIPES, build_augmentation
 
 logger = logging.getLogger(__name__)
 

@@ -44,5 +44,5 @@ def read_numbers(path: Path, family: str = "") -> npt.NDArray[np.uint8]:
 
 
 def square_mask(numbers: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """A mask (H, W) as ``transforms.to_square`` shows its picture: (side, side)."""
+    """A mask (H, W) as ``transforms.looks.to_square`` shows its picture: (side, side)."""
     return np.array(ImageOps.pad(Image.fromarray(numbers), (side, side), Image.Resampling.NEAREST, color=0))

@@ -19,8 +19,8 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
-from artifact_utils.augmentation import augment_batch
 from artifact_utils.backbones import comes_packaged
+from artifact_utils.cache.kept_features import keep_features
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import ResolvedConfig, Schedule, TrainConfig
 from artifact_utils.console import progress_bar
@@ -30,7 +30,6 @@ from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results
 from artifact_utils.files.locks import output_lock
-from artifact_utils.kept_features import keep_features
 from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.loaders import Loaders, build_loaders
 from artifact_utils.losses import FocalLoss, family_loss, known_masks, mask_loss, unlabelled_left_out
@@ -48,7 +47,8 @@ from artifact_utils.runs import (
     write_table,
 )
 from artifact_utils.sampling import EpochSampler, KeptSampler
-from artifact_utils.transforms import build_transforms
+from artifact_utils.transforms.augmentation import augment_batch
+from artifact_utils.transforms.looks import build_transforms
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.loaders import build_loaders
-from artifact_utils.transforms import PAD_COLOUR, build_transforms, to_square
+from artifact_utils.transforms.looks import PAD_COLOUR, build_transforms, to_square
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

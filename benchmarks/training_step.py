@@ -25,7 +25,7 @@ from artifact_utils.datasets import Sample
 from artifact_utils.device import keep_freed_memory
 from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.training import Learner
-from artifact_utils.transforms import build_transforms
+from artifact_utils.transforms.looks import build_transforms
 
 
 def plain_loop(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from artifact_utils.augmentation import build_augmentation
-from artifact_utils.cache import Squares
+from artifact_utils.cache.squares import Squares
 from artifact_utils.datasets import (
     ArtifactDataset,
     DataError,
@@ -19,7 +18,8 @@ from artifact_utils.faces import FACE_COLUMNS
 from artifact_utils.labels import mask_number
 from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED
 from artifact_utils.synthesis import inject
-from artifact_utils.transforms import build_transforms
+from artifact_utils.transforms.augmentation import build_augmentation
+from artifact_utils.transforms.looks import build_transforms
 
 HALF = (0.5, 0.5, 0.5)
 

@@ -14,7 +14,7 @@ from artifact_utils.faces import FACE_COLUMNS, MODEL, Face, find_face, find_shar
 from artifact_utils.files.tables import read_csv
 from artifact_utils.images import load_image
 from artifact_utils.labels import Portrait
-from artifact_utils.transforms import build_transforms
+from artifact_utils.transforms.looks import build_transforms
 
 TEST_DATA = Path(__file__).parent.parent / "test_data"
 CLEAN = sorted(TEST_DATA.glob("*/*_0.jpg"))  # what is injected may hide the face

@@ -21,7 +21,7 @@ from artifact_utils.images import load_image
 from artifact_utils.labels import Portrait
 from artifact_utils.metrics.scores import evaluate
 from artifact_utils.synthesis import harmless_edit
-from artifact_utils.transforms import to_square
+from artifact_utils.transforms.looks import to_square
 
 Picture = npt.NDArray[np.uint8]  # (H, W, 3)
 

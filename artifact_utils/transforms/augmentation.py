@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 from artifact_utils.config import Augment
 from artifact_utils.losses import known_masks
-from artifact_utils.transforms import PAD_COLOUR
+from artifact_utils.transforms.looks import PAD_COLOUR
 
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # of red, green and blue in grey, as torchvision has them
 

@@ -33,7 +33,7 @@ from artifact_utils.console import progress_bar
 from artifact_utils.files.budgets import reserve_file
 from artifact_utils.files.writing import locked, write_bytes
 from artifact_utils.images import ImageError, decode_image, load_image, read_file
-from artifact_utils.transforms import to_square
+from artifact_utils.transforms.looks import to_square
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@ import pytest
 from helpers import draw_face
 
 from artifact_utils.faces import Face
-from artifact_utils.framing import SMALLEST, Frame, close_up, draw_frame, finish
-from artifact_utils.transforms import PAD_COLOUR
+from artifact_utils.transforms.framing import SMALLEST, Frame, close_up, draw_frame, finish
+from artifact_utils.transforms.looks import PAD_COLOUR
 
 SQUARE = draw_face(128, 128)
 FACE = Face.guess(128, 128)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from artifact_utils.transforms import PAD_COLOUR, build_transforms, look_at, square_looks, to_square
+from artifact_utils.transforms.looks import PAD_COLOUR, build_transforms, look_at, square_looks, to_square
 
 HALF = (0.5, 0.5, 0.5)
 

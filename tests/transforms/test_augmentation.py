@@ -8,7 +8,10 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from artifact_utils.augmentation import (
+from artifact_utils.config import resolve
+from artifact_utils.loaders import build_loaders
+from artifact_utils.losses import UNKNOWN
+from artifact_utils.transforms.augmentation import (
     RECIPES,
     Augmentation,
     augment_batch,
@@ -16,10 +19,7 @@ from artifact_utils.augmentation import (
     draw_change,
     encode_change,
 )
-from artifact_utils.config import resolve
-from artifact_utils.loaders import build_loaders
-from artifact_utils.losses import UNKNOWN
-from artifact_utils.transforms import PAD_COLOUR, build_transforms, to_square
+from artifact_utils.transforms.looks import PAD_COLOUR, build_transforms, to_square
 
 HALF = (0.5, 0.5, 0.5)
 SIDE, N = 96, 40

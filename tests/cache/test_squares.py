@@ -9,8 +9,8 @@ import pytest
 import torch
 from helpers import draw_portrait
 
-from artifact_utils import cache
-from artifact_utils.cache import decode, decode_squares, decode_stream
+from artifact_utils.cache import squares as cache
+from artifact_utils.cache.squares import decode, decode_squares, decode_stream
 from artifact_utils.files.writing import locked
 from artifact_utils.images import ImageError
 
@@ -161,7 +161,7 @@ def test_what_a_crash_leaves_behind_is_found_out(paths, folder, damage):
 CHILD = """
 import sys
 from pathlib import Path
-from artifact_utils.cache import decode_squares
+from artifact_utils.cache.squares import decode_squares
 decode_squares(sorted(Path(sys.argv[1]).glob("*.png")), 16, folder=Path(sys.argv[2]))
 """
 

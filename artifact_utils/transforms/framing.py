@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from artifact_utils.faces import Face
-from artifact_utils.transforms import PAD_COLOUR
+from artifact_utils.transforms.looks import PAD_COLOUR
 
 SMALLEST = 0.45
 """Share of the side that a close-up shows at least."""
