@@ -1,6 +1,7 @@
 """Labelled portraits as tensors: reading the folders and their tables, and one sample of image, label and mask."""
 
 import logging
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,11 +124,11 @@ def with_made_artifacts(
         seed: of the artifacts.
         kinds: of artifact, by default all.
     """
-    rng = np.random.default_rng(seed)
-    made = [
-        replace(portrait, label=ARTIFACT, kind=draw_kind(rng, kinds), made=int(rng.integers(2**31)))
-        for portrait in portraits
-    ]
+    made = []
+    for portrait in portraits:  # its artifact is the same whatever others there are
+        rng = np.random.default_rng([seed, zlib.crc32(portrait.path.name.encode())])
+        kind = draw_kind(rng, kinds)
+        made.append(replace(portrait, label=ARTIFACT, kind=kind, made=int(rng.integers(2**31))))
     return [*portraits, *made]
 
 

@@ -86,17 +86,34 @@ def read_sides(config: ResolvedConfig) -> dict[str, list[Portrait]]:
         for name, folder in folders.items()
         if name == "train" or (config.data / folder).is_dir()
     }
-    for name in sides.keys() & {"train", "validation"} if config.without_generator else ():
-        sides[name] = without_generator(sides[name], config.without_generator)
     if "validation" not in sides:
-        split = split_by_group(sides["train"], validation_fraction=config.validation_fraction, seed=config.split_seed)
-        sides["train"], sides["validation"] = split
+        sides["train"], sides["validation"] = _split(config, sides["train"])
+    elif config.without_generator:
+        for name in ("train", "validation"):
+            sides[name] = without_generator(sides[name], config.without_generator)
     if config.label_fraction < 1.0:
         sides["train"] = _some_of(sides["train"], config.label_fraction, np.random.default_rng(config.seed))
     if len(sides["train"]) < MIN_TRAINING:
         n = len(sides["train"])
         raise DataError(f"{config.data}: {n} training pictures are too few, {MIN_TRAINING} make the smallest batch")
     return sides
+
+
+def _split(config: ResolvedConfig, portraits: list[Portrait]) -> tuple[list[Portrait], list[Portrait]]:
+    """Training and validation; without a generator the other portraits stay on their sides, if that can be."""
+
+    def split(portraits: list[Portrait]) -> tuple[list[Portrait], list[Portrait]]:
+        return split_by_group(portraits, validation_fraction=config.validation_fraction, seed=config.split_seed)
+
+    if not config.without_generator:
+        return split(portraits)
+    others = without_generator(portraits, config.without_generator)
+    training, validation = (
+        [portrait for portrait in side if portrait.generator != config.without_generator] for side in split(portraits)
+    )
+    classes = {portrait.label for portrait in others}
+    whole = all({portrait.label for portrait in side} == classes for side in (training, validation))
+    return (training, validation) if whole else split(others)
 
 
 def without_generator(portraits: Sequence[Portrait], generator: str) -> list[Portrait]:
@@ -227,6 +244,7 @@ def _training_loader(config: ResolvedConfig, dataset: ArtifactDataset) -> DataLo
         batch_size=batch_size * n_processes,
         rank=distributed.rank(),
         world_size=n_processes,
+        names=[portrait.path.name for portrait in dataset.portraits] if config.draws else (),
     )
     return DataLoader(dataset, batch_size, sampler=sampler, **_loading(config.workers))
 

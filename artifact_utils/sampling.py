@@ -1,5 +1,7 @@
 """Which pictures an epoch shows, in which order: the classes balanced, the same for the same seed."""
 
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -24,6 +26,7 @@ class EpochSampler(Sampler[Draw]):
             out, since batch norm cannot learn from a last batch of one.
         rank, world_size: which process this is and how many there are: all draw the same epoch, and each takes its
             stretch of every batch.
+        names: of the pictures. With them most draws of a picture stay the same when others are added or left out.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class EpochSampler(Sampler[Draw]):
         batch_size: int = 1,
         rank: int = 0,
         world_size: int = 1,
+        names: Sequence[str] = (),
     ) -> None:
         if artifact_fraction is not None and not 0.0 < artifact_fraction < 1.0:
             raise ValueError(f"artifact fraction {artifact_fraction} is out of range: choose one in (0, 1), or None")
@@ -47,6 +51,7 @@ class EpochSampler(Sampler[Draw]):
         self.targets, self.seed, self.epoch = np.asarray(targets), seed, 0
         self.artifact_fraction, self.synthetic_fraction = artifact_fraction, synthetic_fraction
         self.paired, self.batch_size, self.rank, self.world_size = paired, batch_size, rank, world_size
+        self.numbers = np.array([zlib.crc32(name.encode()) for name in names])
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0."""
@@ -58,7 +63,7 @@ class EpochSampler(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         rng = np.random.default_rng([self.seed, self.epoch])
         draws = self._choose(rng)
-        seeds = rng.integers(2**63, size=len(draws))
+        seeds = self._seeds(draws, rng)
         own = self.batch_size // self.world_size
         for first in range(0, len(draws) - self.batch_size + 1, self.batch_size):
             for place in range(first + self.rank * own, first + (self.rank + 1) * own):
@@ -73,15 +78,37 @@ class EpochSampler(Sampler[Draw]):
         n_artifacts = round(n * self.artifact_fraction)
         n_made = round(n_artifacts * self.synthetic_fraction)
         artifacts, clean = np.flatnonzero(self.targets == ARTIFACT), np.flatnonzero(self.targets != ARTIFACT)
-        blocks = [[(index, False)] for index in _cycle(artifacts, n_artifacts - n_made, rng)]
+        blocks = [[(index, False)] for index in self._cycle(artifacts, n_artifacts - n_made, rng)]
         if self.paired:
-            bases = _cycle(clean, max(n - n_artifacts, n_made), rng)
+            bases = self._cycle(clean, max(n - n_artifacts, n_made), rng)
             blocks += [[(index, False), (index, True)] for index in bases[:n_made]]
             blocks += [[(index, False)] for index in bases[n_made:]]
         else:
-            blocks += [[(index, False)] for index in _cycle(clean, n - n_artifacts, rng)]
-            blocks += [[(index, True)] for index in _cycle(clean, n_made, rng)]
+            blocks += [[(index, False)] for index in self._cycle(clean, n - n_artifacts, rng)]
+            blocks += [[(index, True)] for index in self._cycle(clean, n_made, rng)]
         return np.array([draw for place in rng.permutation(len(blocks)) for draw in blocks[place]])[:n]
+
+    def _cycle(self, indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw n of them in shuffled rounds, so that none is drawn twice more often than another."""
+        if n == 0:
+            return indices[:0]
+        if len(self.numbers):  # shuffled, but whatever other pictures there are
+            order = np.array(
+                [np.random.default_rng([self.seed, self.epoch, i]).random() for i in self.numbers[indices]]
+            )
+            return np.tile(indices[np.argsort(order, kind="stable")], -(-n // len(indices)))[:n]
+        return np.concatenate([rng.permutation(indices) for _ in range(-(-n // len(indices)))])[:n]
+
+    def _seeds(self, draws: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One for each draw: (N,)."""
+        if not len(self.numbers):
+            return rng.integers(2**63, size=len(draws))
+        seeds, times = [], Counter[tuple[int, int]]()
+        for index, injected in draws.tolist():
+            key = self.seed, self.epoch, int(self.numbers[index]), injected, times[index, injected]
+            seeds.append(np.random.default_rng(key).integers(2**63))
+            times[index, injected] += 1
+        return np.array(seeds)
 
 
 class KeptSampler(Sampler[int]):
@@ -111,10 +138,3 @@ class KeptSampler(Sampler[int]):
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.blocks))
         places = [int(place) for block in order for place in self.blocks[block]]
         yield from places[: len(self)]
-
-
-def _cycle(indices: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw n of them in shuffled rounds, so that none is drawn twice more often than another."""
-    if n == 0:
-        return indices[:0]
-    return np.concatenate([rng.permutation(indices) for _ in range(-(-n // len(indices)))])[:n]

@@ -69,6 +69,17 @@ def test_processes_share_the_draws_of_one_epoch_between_them(epoch):
         assert together == alone[first : first + 12]
 
 
+def test_with_names_most_draws_of_a_picture_stay_when_others_are_left_out():
+    names = [f"{number}.png" for number in range(100)]
+    options = {"synthetic_fraction": 1.0, "paired": True}
+    whole = list(sampler([0] * 100, names=names, **options))
+    some = list(sampler([0] * 80, names=names[20:], **options))
+    drawn = {(draw.index - 20, draw.seed, draw.inject) for draw in whole}
+    shared = [draw for draw in some if (draw.index, draw.seed, draw.inject) in drawn]
+    assert len(shared) > 0.8 * len(some)
+    assert len({draw.seed for draw in whole}) == len(whole)
+
+
 def test_kept_draws_come_in_another_order_each_epoch_and_pairs_stay_together():
     draws = [Draw(0, 1), Draw(0, 2, True), Draw(1, 3), Draw(2, 4), Draw(2, 5, True), Draw(3, 6), Draw(4, 7)]
     sampler = KeptSampler(draws, seed=0, batch_size=2)

@@ -1,8 +1,9 @@
 """Kept features: a frozen backbone sees several draws of the training set once, and all epochs learn from what it saw.
 
-A folder of the cache holds a safetensors file for every 32 draws, named by a hash of all that its content depends on:
-the pixels and what is known of each picture, the draws, the settings of synthesis and augmentation and their code, the
-weights of the backbone. So nothing is ever out of date, and what an interrupted run has kept, the next one finds.
+A folder of the cache holds safetensors files of 32 draws each. A draw is called by a hash of all that its features
+depend on: the pixels and what is known of the picture, the draw, the settings of synthesis and augmentation and their
+code, the weights of the backbone. So nothing is ever out of date, what an interrupted run has kept, the next one finds,
+and runs on some of the pictures share what was seen of them.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -37,7 +38,7 @@ from artifact_utils.transforms.looks import build_transforms
 logger = logging.getLogger(__name__)
 
 N_DRAWS = 32
-"""Draws of a file."""
+"""Draws of a file, at most."""
 MIN_ROUNDS = 2
 """Draws of the whole training set, however large: one shows only half of the clean portraits beside their artifacts."""
 PACKAGE = Path(__file__).parent.parent
@@ -46,7 +47,9 @@ CODE = ("synthesis/**/*.py", "backbones/*.py", "transforms/*.py", *(f"{module}.p
 """What makes the features of a draw: other code may make others."""
 
 File = dict[str, Tensor]
-"""The fields of ``Sample`` for ``N_DRAWS`` draws; ``image`` is what ``ArtifactClassifier.see`` made of it, float16."""
+"""The fields of ``Sample`` for some draws; ``image`` is what ``ArtifactClassifier.see`` made of it, float16."""
+Row = tuple[File, int]
+"""A draw: the file that holds it, and its place there."""
 
 
 class KeptFeatures(Dataset[Sample]):
@@ -54,19 +57,19 @@ class KeptFeatures(Dataset[Sample]):
 
     Args:
         source: the data set that the pictures are of.
-        files: of their features, in the order of the draws.
+        rows: where their features are, one for each draw.
     """
 
-    def __init__(self, source: ArtifactDataset, files: Sequence[File]) -> None:
-        self.source, self.files = source, files
-        self.targets = torch.cat([file["target"] for file in files])
+    def __init__(self, source: ArtifactDataset, rows: Sequence[Row]) -> None:
+        self.source, self.rows = source, rows
+        self.targets = torch.stack([file["target"][row] for file, row in rows])
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.rows)
 
     def __getitem__(self, place: int) -> Sample:
-        file, row = divmod(place, N_DRAWS)
-        return Sample(**{name: tensor[row] for name, tensor in self.files[file].items()})
+        file, row = self.rows[place]
+        return Sample(**{name: tensor[row] for name, tensor in file.items()})
 
 
 def keep_features(config: ResolvedConfig, loaders: Loaders, device: torch.device) -> Loaders:
@@ -149,15 +152,25 @@ class FeatureStore:
         return json.dumps(values, sort_keys=True, default=str)
 
     def names(self, dataset: ArtifactDataset, draws: Sequence[Draw | int]) -> list[str]:
-        """Of the files that hold these draws."""
-        names = []
-        for first in range(0, len(draws), N_DRAWS):
-            name = hashlib.blake2b(self.depends_on.encode(), digest_size=16)
-            for draw in draws[first : first + N_DRAWS]:
-                index = draw if isinstance(draw, int) else draw.index
-                name.update(f"{self.digest_of(dataset, index)} {draw} {sorted(dataset.kinds or ())}".encode())
-            names.append(f"{name.hexdigest()}.safetensors")
+        """What each of these draws is called."""
+        kinds, names = sorted(dataset.kinds or ()), []
+        for draw in draws:
+            index, what = (draw, "as it is") if isinstance(draw, int) else (draw.index, f"{draw.seed} {draw.inject}")
+            text = f"{self.depends_on} {self.digest_of(dataset, index)} {what} {kinds}"
+            names.append(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
         return names
+
+    def kept(self) -> dict[str, tuple[Path, int]]:
+        """The draws that are kept: of each its file and its place there."""
+        found: dict[str, tuple[Path, int]] = {}
+        for path in [] if self.folder is None else sorted(self.folder.glob("*.safetensors")):
+            try:
+                with safe_open(path, "pt") as file:
+                    names = (file.metadata() or {}).get("draws", "").split()
+            except (OSError, SafetensorError):
+                continue  # it is not whole, or another run has just given it up
+            found |= {name: (path, row) for row, name in enumerate(names)}
+        return found
 
     def has_room_for(self, n_draws: int, beside: Sequence[Path] = ()) -> bool:
         """Whether that many fit beside some files, whatever else is given up for them."""
@@ -169,30 +182,33 @@ class FeatureStore:
         return n_draws * self.draw_bytes + sum(file.stat().st_size for file in beside) <= room
 
     def make_room(self, wanted: Sequence[str]) -> None:
-        """Give up other files, those not used for longest first, until the wanted ones fit."""
+        """Give up files without a wanted draw, those not used for longest first, until what is missing fits."""
         if self.folder is None:
             return
-        others = [file for file in self.folder.iterdir() if file.name not in wanted]
+        kept = self.kept()
+        needed = {kept[name][0] for name in wanted if name in kept}
+        others = [file for file in self.folder.iterdir() if file not in needed]
         others.sort(key=lambda file: file.stat().st_mtime)
-        while others and not self.has_room_for(len(wanted) * N_DRAWS, beside=others):
-            others.pop(0).unlink()  # who has it mapped keeps it
+        n_missing = len(set(wanted) - kept.keys())
+        while others and not self.has_room_for(n_missing, beside=[*needed, *others]):
+            others.pop(0).unlink(missing_ok=True)  # who has it mapped keeps it
 
-    def fill(self, dataset: ArtifactDataset, draws: Sequence[Draw | int], label: str) -> list[File]:
-        """The files of these draws, those that are missing made now.
+    def fill(self, dataset: ArtifactDataset, draws: Sequence[Draw | int], label: str) -> list[Row]:
+        """Where the features of these draws are, those that are missing made now.
 
         Pictures are drawn in worker processes while the backbone runs.
         """
         names = self.names(dataset, draws)
-        files = [self._read(name) for name in names]
-        missing = [number for number, file in enumerate(files) if file is None]
-        batches = [draws[number * N_DRAWS : (number + 1) * N_DRAWS] for number in missing]
-        loader = loader_of(dataset, batches, workers=self.config.workers)
+        rows = self._read(names)
+        missing = list({name: draw for name, draw in zip(names, draws, strict=True) if name not in rows}.items())
+        batches = [missing[first : first + N_DRAWS] for first in range(0, len(missing), N_DRAWS)]
+        loader = loader_of(dataset, [[draw for _, draw in batch] for batch in batches], workers=self.config.workers)
         with progress_bar(None, label, total=len(draws), unit="img") as bar:
-            bar.update(len(draws) - sum(map(len, batches)))
-            for number, batch in zip(missing, loader, strict=True):
-                files[number] = self._keep(names[number], self._see(batch))
-                bar.update(len(batch.target))
-        return [file for file in files if file is not None]
+            bar.update(len(draws) - len(missing))
+            for batch, sample in zip(batches, loader, strict=True):
+                rows |= self._keep([name for name, _ in batch], self._see(sample))
+                bar.update(len(batch))
+        return [rows[name] for name in names]
 
     @torch.inference_mode()
     def _see(self, batch: Sample) -> File:
@@ -207,21 +223,33 @@ class FeatureStore:
         changed = {"image": seen.cpu(), "mask": masks.cpu(), "change": torch.empty(len(seen), 0)}
         return {name: tensor.contiguous() for name, tensor in (batch._asdict() | changed).items()}
 
-    def _keep(self, name: str, file: File) -> File:
-        if self.folder is None:
-            return file
-        write_bytes(self.folder / name, save(file))
-        return self._read(name) or file
+    def _keep(self, names: Sequence[str], file: File) -> dict[str, Row]:
+        """Write a new file, and say where its draws are."""
+        if self.folder is not None:
+            path = self.folder / f"{hashlib.blake2b(' '.join(names).encode(), digest_size=16).hexdigest()}.safetensors"
+            write_bytes(path, save(file, metadata={"draws": " ".join(names)}))
+            file = _load(path) or file
+        return {name: (file, row) for row, name in enumerate(names)}
 
-    def _read(self, name: str) -> File | None:
-        """A file, mapped into memory; None where it is not there or not whole."""
-        if self.folder is None:
-            return None
-        try:
-            os.utime(self.folder / name)  # so that it is not the one not used for longest
-            return load_file(self.folder / name)
-        except (OSError, SafetensorError):
-            return None
+    def _read(self, names: Sequence[str]) -> dict[str, Row]:
+        """Where those of the draws are that are kept."""
+        kept = self.kept()
+        places = {name: kept[name] for name in names if name in kept}
+        files = {path: _load(path) for path in {path for path, _ in places.values()}}
+        return {
+            name: (file, row)
+            for name, (path, row) in places.items()
+            if (file := files[path]) is not None and row < len(file["target"])
+        }
+
+
+def _load(path: Path) -> File | None:
+    """A file, mapped into memory; None where it is not there or not whole."""
+    try:
+        os.utime(path)  # so that it is not the one not used for longest
+        return load_file(path)
+    except (OSError, SafetensorError):
+        return None
 
 
 def _digest(dataset: ArtifactDataset, index: int) -> str:

@@ -106,7 +106,7 @@ def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame"
     from torchvision.transforms import v2
 
     from artifact_utils.datasets import ArtifactDataset, with_made_artifacts
-    from artifact_utils.detector import Detector
+    from artifact_utils.detector import Detector, checkpoint_file
     from artifact_utils.evaluation.measuring import predict
     from artifact_utils.files.tables import write_frame
     from artifact_utils.labels import ARTIFACT
@@ -114,7 +114,7 @@ def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame"
     from artifact_utils.metrics import scale_logits
 
     stored = run / "left_out.csv"
-    if stored.exists():
+    if stored.exists() and stored.stat().st_mtime_ns > checkpoint_file(run).stat().st_mtime_ns:
         return pd.read_csv(stored, keep_default_na=False)
     detector = Detector.load(run)
     clean = [portrait for portrait in portraits if portrait.label != ARTIFACT]

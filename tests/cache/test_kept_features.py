@@ -102,7 +102,7 @@ def test_the_logits_of_kept_features_are_those_of_the_pictures(frozen):
     torch.testing.assert_close(seen, expected, atol=5e-3, rtol=5e-3)  # 16 bits
 
 
-def test_a_file_is_named_by_all_that_its_features_depend_on(frozen):
+def test_a_draw_is_named_by_all_that_its_features_depend_on(frozen):
     def names(**changes):
         config = resolve(replace(frozen, **changes))
         loaders = build_loaders(config)
@@ -116,6 +116,19 @@ def test_a_file_is_named_by_all_that_its_features_depend_on(frozen):
     draw_portrait(min(train_folder.iterdir()), seed=99, artifact=False)
     changed = names()
     assert changed != usual
+    assert set(changed) & set(usual)  # those of the other pictures stay
+
+
+def test_runs_on_some_of_the_pictures_share_what_was_seen_of_them(frozen, monkeypatch):
+    seen, see = [], FeatureStore._see
+    monkeypatch.setattr(FeatureStore, "_see", lambda store, batch: seen.append(len(batch.target)) or see(store, batch))
+    train(replace(frozen, synthetic_fraction=1.0, out=frozen.out.with_name("all")))
+    n_of_all = sum(seen)
+    n_clean = len(list((frozen.data / "train" / "no_artifacts").iterdir()))
+    for file in sorted((frozen.data / "train" / "no_artifacts").iterdir())[: n_clean // 4]:
+        file.unlink()
+    train(replace(frozen, synthetic_fraction=1.0, out=frozen.out.with_name("some")))
+    assert sum(seen) - n_of_all < n_of_all / 2
 
 
 def test_all_code_that_makes_a_draw_is_part_of_the_names():
