@@ -6,6 +6,7 @@
     python filter_images.py portraits --move-flagged rejected         # move the flagged ones away
     python filter_images.py portraits --move-flagged rejected --undo  # put them back
     python filter_images.py portraits --run runs/efficientnet_lite0   # with a model of your own
+    python filter_images.py portraits --export-labels labelled        # what you have labelled, as a data set
 
 Interrupted or killed, the same command goes on from the pictures that portraits.scores.sqlite already holds.
 """
@@ -19,6 +20,11 @@ def main() -> None:
     config = read_arguments(FilterConfig, __doc__)
     if config.undo:
         print(f"{undo(config)} pictures put back from {config.move_flagged}")
+        return
+    if config.export_labels is not None:
+        from artifact_utils.filtering import export_labels
+
+        print(export_labels(config))
         return
     from artifact_utils.filtering import score_folder  # PyTorch takes seconds to load: --help does not wait for it
 

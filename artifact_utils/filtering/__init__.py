@@ -1,6 +1,7 @@
 """Scoring whole folders with a detector, and moving the flagged pictures away and back.
 
-`score_folder` writes the table, `move_flagged` moves what it flags, `undo` puts that back; all take a `FilterConfig`.
+`score_folder` writes the table, `move_flagged` moves what it flags, `undo` puts that back,
+`export_labels` copies the labelled ones; all take a `FilterConfig`. `zip_clean` takes a state that is open.
 """
 
 from importlib import import_module
@@ -13,6 +14,8 @@ _HOME = {
     "score_folder": "scoring",
     "move_flagged": "moving",
     "undo": "moving",
+    "export_labels": "label_export",
+    "zip_clean": "clean_archive",
 }
 """Module of each public name: scoring imports PyTorch, the others do not."""
 

@@ -35,6 +35,8 @@ class FilterConfig:
     """Folder to move the flagged pictures to."""
     undo: bool = False
     """Put back what --move-flagged has moved there."""
+    export_labels: Path | None = None
+    """New folder to copy the labelled pictures to, as organize_dataset.py reads them: image_00001_1.png and so on."""
     batch_size: int | None = None
     """Pictures that the network scores at once. Default: 8 on a CPU, where more take memory and no less time, else
     32."""
