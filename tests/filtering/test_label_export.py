@@ -108,7 +108,7 @@ def test_a_file_in_the_way_is_named(config):
 
 
 def test_nothing_labelled_and_nothing_scored_are_told(config, tmp_path):
-    with pytest.raises(FilterError, match="^no picture of "):
+    with pytest.raises(FilterError, match=r"^no picture of "):
         export_labels(config)
     assert not config.export_labels.exists()
     with pytest.raises(FilterError, match="was not scored yet"):
