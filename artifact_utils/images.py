@@ -29,6 +29,7 @@ from artifact_utils.files.picture_limits import (
     MAX_PIXELS,
     PNG_START,
     canvas_bytes,
+    check_exif,
     check_scans,
     check_size,
     check_structure,
@@ -177,7 +178,7 @@ def _decode_with_size(
         if isinstance(decoded, np.ndarray):  # which has no orientation
             rgb = Image.fromarray(decoded) if factor == 1 else _to_rgb(decoded, name, max_pixels, factor)
             return rgb, (width, height)
-        lies = _UPRIGHT.get(_orientation(decoded)) in _LYING
+        lies = _UPRIGHT.get(orientation(decoded)) in _LYING
         return _to_rgb(decoded, name, max_pixels, factor), (height, width) if lies else (width, height)
 
 
@@ -319,7 +320,7 @@ def _to_rgb(image: Image.Image | np.ndarray, name: str, max_pixels: int, factor:
         transpose = None
         if isinstance(image, Image.Image):
             image.load()
-            transpose = _UPRIGHT.get(_orientation(image))
+            transpose = _UPRIGHT.get(orientation(image))
         if width * height <= LARGE_PIXELS and factor == 1 and isinstance(image, Image.Image):
             rgb = _band_to_rgb(image, name)
         else:
@@ -351,8 +352,13 @@ def _band_to_rgb(image: Image.Image, name: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """What the EXIF of an opened picture says of its orientation, 1 to 8; 1, upright, where it says nothing."""
     try:
+        text = str(image.info.get("Raw profile type exif", ""))  # of a PNG, in hex behind three lines
+        for exif in (image.info.get("exif") or b"", bytes.fromhex("".join(text.split("\n")[3:]))):
+            if check_exif(exif):
+                return 1
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # broken metadata does not make a bad picture
         return 1

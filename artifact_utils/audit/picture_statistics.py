@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter, ImageStat
 from artifact_utils.files.budgets import reserve_file
 from artifact_utils.files.picture_limits import check_structure, png_chunks
 from artifact_utils.files.writing import is_utf8
-from artifact_utils.images import ImageError, decode_small, read_file, shrink
+from artifact_utils.images import ImageError, decode_small, orientation, read_file, shrink
 from artifact_utils.labels import CLASS_NAMES, LabelError, parse_label
 
 SCAN_COLUMNS: dict[str, Any] = {
@@ -61,7 +61,7 @@ THUMBNAIL_SIDE = 64
 
 _SHORT_SIDE, _BLUR_SIDE = 256, 64
 _SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",), "BMP": (".bmp",)}
-_EXIF_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the orientations that swap width and height
+_SIDEWAYS = (5, 6, 7, 8)  # the orientations that swap width and height
 _PERCEIVED = np.array([0.241, 0.691, 0.068])
 """Weights of squared red, green and blue in perceived brightness (Finley, "HSP color model", 2006)."""
 _BORDER_SPREAD = 3.0  # grey levels; a line of pixels that varies less is a border, not a wall
@@ -168,13 +168,13 @@ def _header(content: bytes) -> dict[str, Any]:
                 chunks = png_chunks(content)
                 exif = next((content[start : start + n] for kind, start, n in chunks if kind == b"eXIf"), b"")
                 image.info.setdefault("exif", exif)
-            orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1))
-            width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
+            turned = orientation(image)
+            width, height = image.size[::-1] if turned in _SIDEWAYS else image.size
             name = "JPEG" if image.format == "MPO" else image.format or ""  # several JPEGs in one, as phones write
             row = {"format": name, "mode": image.mode, "width": width, "height": height}
             tables = getattr(image, "quantization", None)
             quality = {"jpeg_quality": jpeg_quality(tables)} if tables else {}
-            return row | {"aspect": width / height, "orientation": orientation, **quality}
+            return row | {"aspect": width / height, "orientation": turned, **quality}
     except Exception:  # decoders raise nearly anything on hostile bytes; that it is unreadable is said elsewhere
         return {}
 

@@ -26,6 +26,8 @@ MAX_MARKERS = 10_000
 """From the first scan of a JPEG on, where each brings a table or two."""
 MAX_HEADER_BYTES = 1 << 24
 """Before the pixels of a JPEG. A colour profile has up to 255 segments; Pillow joins EXIF segments one by one."""
+MAX_EXIF_BYTES = 1 << 26
+"""That the entries of EXIF point to, together: they may overlap, and Pillow before 13 copies what each points to."""
 MAX_RLE_PIXELS = 1 << 24
 MAX_RLE_BYTES = 1 << 23
 """Of a run-length coded BMP, which Pillow decodes in Python, a pixel or a run at a time."""
@@ -33,6 +35,8 @@ MAX_RLE_BYTES = 1 << 23
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _WEBP_BYTES_PER_PIXEL = 20  # two canvases, the decoder's own copy, Pillow's bytes and its picture, 4 each
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_EXIF_START = b"Exif\0\0"
+_EXIF_UNITS = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}  # bytes a value by type; 1 of others
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}  # JPEG markers that stand alone
 _ARITHMETIC = (0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)  # JPEG markers of frames that are coded so
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # 00 says that the ff is data; ff fills, d0 to d7 restart
@@ -97,6 +101,7 @@ def _check_png(data: bytes) -> str | None:
 def _check_jpeg(data: bytes) -> str | None:
     """Walk the segments up to the first scan as Pillow does, which takes every byte between them for one."""
     position, skipped, end = 2, 0, len(data)
+    exif: list[bytes] = []
     for _ in range(MAX_SEGMENTS):
         start = data.find(b"\xff", position, position + MAX_SEGMENTS)
         while start != -1 and data[start + 1 : start + 2] in (b"\xff", b"\0") and skipped < MAX_SEGMENTS:
@@ -104,17 +109,38 @@ def _check_jpeg(data: bytes) -> str | None:
         if (start == -1 and position + MAX_SEGMENTS < end) or skipped >= MAX_SEGMENTS:
             return "has junk between its segments"
         if start == -1 or start + 4 > end:
-            return None
+            return check_exif(b"".join(exif))
         skipped += start - position
         marker, length = data[start + 1], int.from_bytes(data[start + 2 : start + 4], "big")
         if marker == 0xDA:
-            return None
+            return check_exif(b"".join(exif))
         if marker in _ARITHMETIC:  # a few bytes of it can stand for any amount of work
             return "is coded arithmetically: save it as a usual JPEG"
         if start > MAX_HEADER_BYTES:
             return f"has more than {MAX_HEADER_BYTES:,} bytes before its pixels"
+        if marker == 0xE1 and data.startswith(_EXIF_START, start + 4):  # joined one by one, as Pillow does
+            exif.append(data[start + 10 : start + 2 + length])
         position = start + 2 if marker in _NO_LENGTH else start + 2 + length
     return f"has more than {MAX_SEGMENTS:,} segments before its pixels"
+
+
+def check_exif(exif: bytes) -> str | None:
+    """Why EXIF must not be read, or None.
+
+    Args:
+        exif: with or without its marker.
+    """
+    while exif.startswith(_EXIF_START):
+        exif = exif[len(_EXIF_START) :]
+    order, n_bytes = {b"II": "<", b"MM": ">"}.get(exif[:2]), 0
+    first = struct.unpack_from(f"{order}I", exif, 4)[0] if order and len(exif) >= 8 else len(exif)
+    if first + 2 > len(exif):
+        return None
+    end = first + 2 + 12 * struct.unpack_from(f"{order}H", exif, first)[0]
+    for entry in range(first + 2, min(end, len(exif) - 11), 12):
+        kind, count = struct.unpack_from(f"{order}HI", exif, entry + 2)
+        n_bytes += min(_EXIF_UNITS.get(kind, 1) * count, len(exif))
+    return f"has EXIF that stands for {n_bytes:,} bytes" if n_bytes > MAX_EXIF_BYTES else None
 
 
 def count_scans(data: bytes, first: int) -> int:

@@ -2,7 +2,10 @@
 
 import io
 import os
+import struct
 import time
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +66,27 @@ def test_bombs_are_refused_before_they_are_decoded(data: bytes, reason: str) -> 
         with pytest.raises(ImageError, match=reason):
             decode(data, "bomb", **({"min_side": 160} if decode is decode_image else {"short_side": 256}))
     assert time.process_time() - started < 2
+
+
+def overlapping_exif(n_bytes: int) -> bytes:
+    """EXIF of 65,535 entries, each of which says that it is all of it."""
+    entries = b"".join(struct.pack("<HHII", tag, 1, n_bytes - 8, 8) for tag in range(65535))
+    return (b"II*\0\x08\0\0\0\xff\xff" + entries).ljust(n_bytes, b"\0")
+
+
+def test_exif_whose_entries_overlap_is_not_read() -> None:
+    exif = overlapping_exif(4_000_000)
+    pieces = [exif[start : start + 65_000] for start in range(0, len(exif), 65_000)]
+    segments = b"".join(b"\xff\xe1" + (len(p) + 8).to_bytes(2, "big") + b"Exif\0\0" + p for p in pieces)
+    with pytest.raises(ImageError, match=r"has EXIF that stands for 262,\d{3},\d{3},\d{3} bytes"):
+        decode_image(b"\xff\xd8" + segments + jpeg(8)[2:], "bomb")
+    profile = zlib.compress(b"\nexif\n9\n" + overlapping_exif(900_000)[:400_000].hex().encode())
+    pixels = png_chunk(b"IDAT", zlib.compress(bytes(8 * 25)))
+    for bomb in (png_chunk(b"eXIf", exif), png_chunk(b"zTXt", b"Raw profile type exif\0\0" + profile)):
+        tracemalloc.start()
+        assert decode_image(png(8, 8, 8, 2, bomb, pixels), "bomb").size == (8, 8)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+        tracemalloc.stop()
 
 
 def test_usual_pictures_of_many_scans_and_segments_are_read() -> None:
