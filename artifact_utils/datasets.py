@@ -40,7 +40,8 @@ def list_portraits(root: Path, split: str, *, need_artifacts: bool = True, skip_
     The label comes from the folder's name, never from its place in the alphabet. Groups come from
     ``root/manifest.csv``, which ``organize_dataset.py`` writes. Where somebody said more, the place of the face comes
     from ``root/faces.csv`` and the kind of the artifact from ``root/artifacts.csv`` (``path,kind``), so that made ones
-    can be alike; its columns ``strength`` and ``mask`` (a path below ``root``) may say more.
+    can be alike; its columns ``strength`` and ``mask`` (a path below ``root``) may say more, and ``unlabelled`` (with
+    spaces between them) which families nobody looked for in a picture.
 
     Args:
         root: a folder made by ``organize_dataset.py``.
@@ -97,7 +98,7 @@ def read_tables(root: Path) -> dict[str, dict[str, Any]]:
 TABLES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("manifest.csv", ("group",), ()),
     ("faces.csv", FACE_COLUMNS, ()),
-    ("artifacts.csv", ("kind",), ("strength", "mask")),
+    ("artifacts.csv", ("kind",), ("strength", "mask", "unlabelled")),
 )
 """Tables beside the class folders, their columns beside ``path``, and those that they may lack."""
 
@@ -111,7 +112,11 @@ def _fields(root: Path, row: dict[str, str]) -> dict[str, Any]:
     mask = root / row["mask"] if row["mask"] else None
     if mask is not None and not mask.resolve().is_relative_to(root.resolve()):
         raise ValueError(f"the mask {row['mask']} lies outside {root}")
-    return {"kind": row["kind"], "strength": float(row["strength"]) if row["strength"] else None, "mask": mask}
+    unlabelled = tuple(row["unlabelled"].split())
+    if unknown := [name for name in unlabelled if name not in FAMILY_NAMES]:
+        raise ValueError(f"unlabelled: no family {unknown[0]!r} among {', '.join(FAMILY_NAMES)}")
+    strength = float(row["strength"]) if row["strength"] else None
+    return {"kind": row["kind"], "strength": strength, "mask": mask, "unlabelled": unlabelled}
 
 
 def with_made_artifacts(

@@ -179,6 +179,14 @@ def test_what_is_said_of_an_artifact_is_read_and_old_tables_say_less(own_copy):
     (own_copy / "artifacts.csv").write_text(f"path,kind,strength,mask\n{path},strap,0.7,.masks/a.png\n")
     first = list_portraits(own_copy, "test")[-3]
     assert (first.kind, first.strength, first.mask) == ("strap", 0.7, own_copy / ".masks" / "a.png")
+    (own_copy / "artifacts.csv").write_text(f"path,kind,unlabelled\n{path},,gaze text\n")
+    assert next(p for p in list_portraits(own_copy, "train") if p.path.name == Path(path).name).unlabelled == (
+        "gaze",
+        "text",
+    )
+    (own_copy / "artifacts.csv").write_text(f"path,kind,unlabelled\n{path},,ears\n")
+    with pytest.raises(DataError, match=r"artifacts.csv cannot be read .*no family 'ears'"):
+        list_portraits(own_copy, "test")
     (own_copy / "artifacts.csv").write_text(f"path,kind,strength\n{path},strap,gross\n")
     with pytest.raises(DataError, match=r"artifacts.csv cannot be read .*gross"):
         list_portraits(own_copy, "test")
