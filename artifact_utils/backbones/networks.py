@@ -6,13 +6,14 @@ timm's own.
 
 import difflib
 import functools
+import logging
 import math
 import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -20,9 +21,12 @@ from timm.models import group_parameters
 from timm.models._manipulate import MATCH_PREV_GROUP
 from torch import Tensor, nn
 
+from artifact_utils.backbones.int8_engine import Int8Engine, int8_is_faster
 from artifact_utils.backbones.plans import NetworkPlan, plan_network, run_network
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.device import cpu_has_bf16
+
+logger = logging.getLogger(__name__)
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 1024
 
@@ -47,8 +51,8 @@ class Preset:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     sha256: str = ""
     """Of the file in ``pretrained/``."""
-    in_bf16: bool = False
-    """Whether CPUs that multiply in bf16 do so in use, too."""
+    in_low_precision: bool = False
+    """Whether CPUs that multiply in 8 bits or in bf16 do so in use: in 8 bits as long as it is the packaged one."""
 
 
 def _lite(number: int) -> Preset:
@@ -73,7 +77,7 @@ NETWORKS: dict[str, Preset] = {
         mean=(0.48145466, 0.4578275, 0.40821073),
         std=(0.26862954, 0.26130258, 0.27577711),
         sha256="71aa720d83e999dea954fef1a68ea9f57e1f79a4add53a625af170c316d40343",
-        in_bf16=True,
+        in_low_precision=True,
     ),
 }
 """By their short names. ``name.tag``, such as ``resnet18.a1_in1k``, is timm's own even where the name is a preset's."""
@@ -133,6 +137,7 @@ class Backbone(nn.Module):
         is_dense: whether it spends its time on multiplications, so that bf16 pays on a CPU with units for it.
         explained: the module whose output heat maps are drawn from; ``to_map`` brings that output into a map's shape.
         loaded_from: SHA-256 of the file of this package that all its weights are from; empty where they are not.
+        allows_int8: whether CPUs that multiply in 8 bits may do so; set it to False for PyTorch's answers.
 
     Raises:
         ArchError: there is no such network, or it cannot be used: it has no maps, or cannot take pictures of this size.
@@ -147,21 +152,44 @@ class Backbone(nn.Module):
         self.network: Any = create_network(arch, plan.options)
         self._plan = plan
         self.loaded_from = ""
+        self.allows_int8 = True
+        self._int8_engine: Int8Engine | None = None
         self.register_load_state_dict_post_hook(_miss_nothing_packaged)
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Maps (N, C, h, w), finest first, and pooled features (N, n_features) of normalised pictures (N, 3, H, W)."""
-        if not self._uses_bf16(images.device):
+        arithmetic = self.arithmetic(images.device)
+        if arithmetic == "int8" and images.shape[2:] == (self.image_size, self.image_size):
+            engine = self._engine()
+            if engine is not None:
+                return engine(images)
+        if arithmetic == "fp32":
             return run_network(self.network, images, self._plan.indices)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
             maps, features = run_network(self.network, images, self._plan.indices)
         return [fmap.float() for fmap in maps], features.float()
 
-    def _uses_bf16(self, device: torch.device) -> bool:
-        """Whether this pass is in bf16 whatever the caller computes in: in use, where no gradients are wanted."""
+    def arithmetic(self, device: torch.device) -> Literal["int8", "bf16", "fp32"]:
+        """What a pass is computed in whatever the caller computes in: less than 32 bits only in use on a CPU, where no
+        gradients are wanted. Pictures of another size than ``image_size`` are seen in bf16 rather than in 8 bits."""
         preset = NETWORKS.get(self.arch)
-        in_use = not torch.is_grad_enabled() and not torch.compiler.is_exporting()
-        return preset is not None and preset.in_bf16 and in_use and device.type == "cpu" and cpu_has_bf16()
+        in_use = not torch.is_grad_enabled() and not torch.compiler.is_exporting() and not torch.jit.is_tracing()
+        if preset is None or not preset.in_low_precision or not in_use or device.type != "cpu":
+            return "fp32"
+        if self.allows_int8 and self.packaged and int8_is_faster():
+            return "int8"
+        return "bf16" if cpu_has_bf16() else "fp32"
+
+    def _engine(self) -> Int8Engine | None:
+        """The engine for 8 bits, built when it is first needed; None where it cannot be, which a line says."""
+        if self._int8_engine is None:
+            try:
+                self._int8_engine = Int8Engine(self.network, self.image_size)
+            except RuntimeError as error:  # of OpenVINO, on a CPU that it does not know
+                reason = str(error).strip().splitlines()[-1]
+                logger.warning("OpenVINO cannot run %s in 8 bits (%s): PyTorch goes on", self.arch, reason)
+                self.allows_int8 = False
+        return self._int8_engine
 
     @property
     def packaged(self) -> str:

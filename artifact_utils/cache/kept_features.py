@@ -27,7 +27,7 @@ from artifact_utils.cache.squares import MEMORY_BYTES
 from artifact_utils.config import ResolvedConfig, SynthesisOptions
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import ArtifactDataset, Draw, Sample
-from artifact_utils.device import amp_dtype, cpu_has_bf16
+from artifact_utils.device import amp_dtype
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.loaders import Loaders, loader_of
 from artifact_utils.models import build_model
@@ -130,7 +130,7 @@ class FeatureStore:
             locates=config.locates,
             pooled=config.pooled,
         )
-        self.model.to(device).eval()
+        self.model.to(device).eval().requires_grad_(False)
         self.normalize = build_transforms(self.model.backbone.mean, self.model.backbone.std)
         with torch.inference_mode():
             side = max(config.image_size, config.eval_size)
@@ -148,7 +148,8 @@ class FeatureStore:
         names = ["arch", "image_size", "eval_size", "locates", "pooled", *(f.name for f in fields(SynthesisOptions))]
         values = {name: getattr(self.config, name) for name in names}
         values |= {"code": code.hexdigest(), "weights": backbone.loaded_from or weights.hexdigest()}
-        values["arithmetic"] = f"{self.device.type}, bf16: {self.device.type == 'cpu' and cpu_has_bf16()}"
+        with torch.inference_mode():
+            values["arithmetic"] = f"{self.device.type}, {backbone.arithmetic(self.device)}"
         return json.dumps(values, sort_keys=True, default=str)
 
     def names(self, dataset: ArtifactDataset, draws: Sequence[Draw | int]) -> list[str]:

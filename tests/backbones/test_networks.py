@@ -213,6 +213,40 @@ def test_in_use_a_cpu_with_units_for_bf16_runs_the_packaged_vit_in_it(monkeypatc
     assert similar.min() > 0.999
 
 
+def test_only_a_packaged_frozen_vit_in_use_on_a_cpu_is_computed_in_8_bits(monkeypatch):
+    monkeypatch.setattr("artifact_utils.backbones.networks.int8_is_faster", lambda: True)
+    monkeypatch.setattr("artifact_utils.backbones.networks.cpu_has_bf16", lambda: False)
+    backbone, cpu = Backbone("clip_vit_b16", 32), torch.device("cpu")
+    load_imagenet(backbone.requires_grad_(False))
+    assert backbone.arithmetic(cpu) == "fp32"  # gradients are wanted
+    with torch.no_grad():
+        assert backbone.arithmetic(cpu) == "int8"
+        assert backbone.arithmetic(torch.device("cuda")) == "fp32"
+        assert Backbone("test_vit", 32).arithmetic(cpu) == "fp32"
+        backbone.allows_int8 = False
+        assert backbone.arithmetic(cpu) == "fp32"
+        backbone.allows_int8 = True
+        next(backbone.parameters()).requires_grad_(True)  # its weights are no longer those that were measured
+        assert backbone.arithmetic(cpu) == "fp32"
+
+
+def test_where_openvino_fails_pytorch_goes_on(monkeypatch, caplog):
+    def fail(network, side):
+        raise RuntimeError("Exception from here\nno such CPU")
+
+    monkeypatch.setattr("artifact_utils.backbones.networks.int8_is_faster", lambda: True)
+    monkeypatch.setattr("artifact_utils.backbones.networks.Int8Engine", fail)
+    backbone, images = Backbone("clip_vit_b16", 32).eval(), torch.randn(1, 3, 32, 32)
+    load_imagenet(backbone.requires_grad_(False))
+    with torch.no_grad():
+        maps, _ = backbone(images)
+        again, _ = backbone(images)
+        backbone.allows_int8 = False
+        (expected,), _ = backbone(images)
+    assert torch.equal(maps[0], expected) and torch.equal(again[0], expected)
+    assert caplog.messages == ["OpenVINO cannot run clip_vit_b16 in 8 bits (no such CPU): PyTorch goes on"]
+
+
 def test_building_one_leaves_the_random_state_to_its_weights():
     states = []
     for _ in range(2):
