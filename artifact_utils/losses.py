@@ -1,5 +1,6 @@
 """Focal loss for a rare positive class, and the losses that teach what and where."""
 
+import functools
 from typing import Literal
 
 import torch
@@ -101,10 +102,10 @@ def mask_loss(
     """
     known, size, places = known_masks(masks), (places.shape[2], places.shape[3]), places.float()
     if families:
-        numbers = torch.tensor([mask_number(family) for family in families], device=masks.device).view(1, -1, 1, 1)
-        told_apart = masks == numbers  # (N, F, H, W)
-        other = (masks > 0) & ~told_apart.any(dim=1, keepdim=True)
-        share, other_share = _shares(told_apart, size), _shares(other, size)
+        told_apart = [masks == mask_number(family) for family in families]
+        share = torch.cat([_shares(of_family, size) for of_family in told_apart], dim=1)
+        known_family = functools.reduce(torch.logical_or, told_apart)
+        other_share = _shares((masks > 0) & ~known_family, size)
         loss = F.binary_cross_entropy_with_logits(places, share, reduction="none")
         loss = (loss * ((other_share == 0) | (share > 0))).sum(dim=1)
         anything = torch.logsumexp(places, dim=1)
@@ -116,7 +117,11 @@ def mask_loss(
 
 
 def _shares(masks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return (F.adaptive_avg_pool2d(masks.float(), size) / FULL_SHARE).clamp(max=1.0)
+    """How much of each cell bool masks (N, 1, H, W) cover, (N, 1, h, w): most are empty, and cost nothing."""
+    shares = torch.zeros(len(masks), 1, *size, device=masks.device)
+    covering = masks.flatten(1).any(dim=1)
+    shares[covering] = (F.adaptive_avg_pool2d(masks[covering].float(), size) / FULL_SHARE).clamp(max=1.0)
+    return shares
 
 
 def known_masks(masks: torch.Tensor) -> torch.Tensor:
