@@ -38,6 +38,7 @@ Subpackages, each with one public function or few:
 ``metrics``               scores, intervals, calibration, thresholds, as pure functions on arrays
 ``evaluation``            ``measure``: a detector on labelled portraits; reports and experiments
 ``filtering``             ``score_folder``, ``move_flagged``, ``undo``: whole folders of portraits
+``page``                  ``launch``: the web page
 ``plots``                 ``plot_*``: data in, figure out
 ``pretrained``            the packaged weights, with their licences
 ========================  ===========================================================================================

@@ -100,6 +100,32 @@ def verdict(families: Mapping[str, float], chosen: Collection[str], sharpness: f
     return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
 
 
+UNSURE_LOGITS = 0.7
+"""How near the threshold a verdict is called unsure: odds of twice or half."""
+
+
+def doubts(probability: float, families: Mapping[str, float], counted: Collection[str], threshold: float) -> list[str]:
+    """What a detector is unsure about in a picture, a line each.
+
+    Args:
+        probability: of an artifact.
+        families: the probability of each, where the model tells them apart.
+        counted: those that count for the verdict.
+        threshold: that pictures are flagged from.
+    """
+    lines = []
+    if abs(_logit(probability) - _logit(threshold)) < UNSURE_LOGITS:
+        side = "above" if probability >= threshold else "below"
+        lines.append(f"close to the threshold: {probability:.2f} is just {side} {threshold:.2f}")
+    first = most_probable(families, counted)
+    others = [name for name in families if name != first and families[name] >= max(families[first] / 2, 0.1)]
+    if also := [f"{name} {families[name]:.2f}" for name in others if name in counted]:
+        lines.append(f"may be another family: {', '.join(also)}")
+    if apart := [f"{name} {families[name]:.2f}" for name in others if name not in counted]:
+        lines.append(f"does not count here: {', '.join(apart)}")
+    return lines
+
+
 def _logit(probability: float) -> float:
     if probability in (0, 1):
         return math.copysign(math.inf, probability - 0.5)

@@ -15,7 +15,7 @@ import artifact_utils
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "artifact_utils"
-SCRIPTS = ("organize_dataset.py", "model_training.py", "filter_images.py")
+SCRIPTS = ("organize_dataset.py", "model_training.py", "filter_images.py", "app.py")
 
 LAYERS = (
     (
@@ -55,7 +55,7 @@ UPWARD = {
 }
 """Imports of a higher layer, allowed inside functions only: module -> modules."""
 
-HEAVY = ("torch", "sklearn", "pandas", "matplotlib", "timm")
+HEAVY = ("torch", "sklearn", "pandas", "matplotlib", "timm", "gradio", "fastapi")
 
 
 @cache

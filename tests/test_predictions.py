@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from artifact_utils.config import ConfigError
-from artifact_utils.predictions import Place, Prediction, counting, find_place, most_probable, verdict
+from artifact_utils.predictions import Place, Prediction, counting, doubts, find_place, most_probable, verdict
 
 KNOWN = ("hands", "text", "gaze")
 
@@ -46,3 +46,15 @@ def test_the_place_of_a_prediction_is_that_of_its_family():
     assert Prediction(0.5, True, "text", {"text": 0.5}, {"text": place}).place == place
     assert Prediction(0.5, True, places={"": place}).place == place
     assert Prediction(0.5, True).place is None
+
+
+def test_doubts_name_a_near_threshold_and_other_families():
+    assert doubts(0.95, {}, (), 0.6) == []
+    assert doubts(0.62, {}, (), 0.6) == ["close to the threshold: 0.62 is just above 0.60"]
+    assert doubts(0.5, {}, (), 0.6) == ["close to the threshold: 0.50 is just below 0.60"]
+    families = {"hands": 0.9, "text": 0.5, "face": 0.2, "gaze": 0.8}
+    assert doubts(0.95, families, ("hands", "text", "face"), 0.6) == [
+        "may be another family: text 0.50",
+        "does not count here: gaze 0.80",
+    ]
+    assert doubts(1.0, {"hands": 1.0, "text": 0.0}, ("hands", "text"), 0.6) == []

@@ -17,9 +17,11 @@ from artifact_utils.files.copies import TEMPORARY_NAME
 from artifact_utils.files.moves import OpenFolder, beside, move, settle
 from artifact_utils.files.writing import FileError, real_path
 from artifact_utils.filtering.judging import Judge
+from artifact_utils.filtering.labelled import labelled_pictures, path_below
 from artifact_utils.filtering.older_tables import OLD_MOVED, import_moves
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.state import MOVED, MOVING, RETURNED, RETURNING, Move, Score, State, open_state
+from artifact_utils.labels import ARTIFACT
 
 logger = logging.getLogger(__name__)
 
@@ -31,16 +33,23 @@ T = TypeVar("T")
 def move_flagged(config: FilterConfig) -> int:
     """Move what the last scoring flags to ``config.move_flagged``, in the same subfolders; return how many were moved.
 
-    Links, and pictures that have changed since they were scored, stay where they are.
+    What a person says of a picture overrules the detector. Links, and pictures that have changed since they were
+    scored, stay where they are.
 
     Raises:
         FilterError: a picture of that name is there already; nothing was moved then.
         FileError: another run is at work on this folder.
     """
-    target = _target(config)
     if not Outputs.of(config).state.exists():
         raise FilterError(f"{config.folder} was not scored yet, so nothing is flagged in it")
-    with open_state(config) as state, OpenFolder(config.folder) as folder:
+    with open_state(config) as state:
+        return move_from(state, config)
+
+
+def move_from(state: State, config: FilterConfig) -> int:
+    """``move_flagged`` with a state that is open already."""
+    target = _target(config)
+    with OpenFolder(config.folder) as folder:
         settle_moves(state)
         flagged = _movable(state, config, folder)
         for path in flagged:
@@ -62,8 +71,9 @@ def _movable(state: State, config: FilterConfig, folder: OpenFolder) -> list[byt
     if judge is None:
         return []
     movable, left = [], 0
+    said = {state.folder / path_below(p.correction.path): p.label for p in labelled_pictures(state)}
     for score in state.scores():
-        if judge(score).flagged:
+        if said.get(state.folder / path_below(score.path), int(judge(score).flagged)) == ARTIFACT:
             if _is_unchanged(folder, score):
                 movable.append(score.path)
             else:
@@ -102,20 +112,22 @@ def undo(config: FilterConfig) -> int:
         FileError: another run is at work on this folder.
     """
     target = _target(config)
-    state_file = Outputs.of(config).state
-    nothing = FilterError(
-        f"nothing was moved from {config.folder} to {config.move_flagged}, as far as {state_file} says: if the move "
-        "had another --scores, or the folder another name (OLDNAME.scores.csv beside it), name that with --scores"
-    )
     if not Outputs.of(config).state.exists() and not (target / OLD_MOVED).is_file():
-        raise nothing
-    with open_state(config) as state, OpenFolder(config.folder, create=True) as folder:
+        raise _nothing(config)
+    with open_state(config) as state:
+        return put_back(state, config)
+
+
+def put_back(state: State, config: FilterConfig) -> int:
+    """``undo`` with a state that is open already."""
+    target = _target(config)
+    with OpenFolder(config.folder, create=True) as folder:
         outside = import_moves(config, state, target)
         settle_moves(state)
         moves = state.moves(MOVED, target=target)
         finished = state.moves(RETURNED, target=target)
         if not moves and not finished and not outside:
-            raise nothing
+            raise _nothing(config)
         n, left = 0, []
         if target.is_dir():
             with OpenFolder(target) as moved:
@@ -199,6 +211,14 @@ def _batches(items: Iterator[T]) -> Iterator[list[T]]:
     iterator = iter(items)
     while batch := list(islice(iterator, BATCH)):
         yield batch
+
+
+def _nothing(config: FilterConfig) -> FilterError:
+    return FilterError(
+        f"nothing was moved from {config.folder} to {config.move_flagged}, as far as {Outputs.of(config).state} says: "
+        "if the move had another --scores, or the folder another name (OLDNAME.scores.csv beside it), name that with "
+        "--scores"
+    )
 
 
 def _target(config: FilterConfig) -> Path:

@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -76,8 +76,30 @@ def score_folder(config: FilterConfig) -> Scored:
     if not config.folder.is_dir():
         raise FilterError(f"no folder {config.folder}: name a folder of portraits")
     outputs, started = Outputs.of(config), time.time()
-    model = checkpoint_file(config.run) if config.run else pretrained_file()
     keep_freed_memory()
+    detector, sha256 = load_detector(config)
+    earlier = [] if outputs.state.exists() else import_scores(config, sha256)
+    with open_state(config) as state:
+        judge = prepare(state, detector, sha256)
+        state.add_scores(earlier)
+        try:
+            new = score_new(state, config, detector)
+        finally:  # also after Ctrl-C
+            write_scores(state, outputs, judge)
+        write_sheet(state, config, judge)
+        counts = count(state.scores(), judge)
+    return Scored(
+        **vars(counts), new=new, seconds=time.time() - started, threshold=detector.threshold, scores=outputs.table
+    )
+
+
+def load_detector(config: FilterConfig) -> tuple[Detector, str]:
+    """The detector that a config names, and the SHA-256 of its file.
+
+    Raises:
+        CheckpointError, ConfigError: as ``Detector.load``.
+    """
+    model = checkpoint_file(config.run) if config.run else pretrained_file()
     detector = Detector.load(
         model,
         threshold=config.threshold,
@@ -85,27 +107,28 @@ def score_folder(config: FilterConfig) -> Scored:
         only=config.only_families,
         ignore=config.ignored_families,
     )
+    return detector, hashlib.sha256(model.read_bytes()).hexdigest()
+
+
+def prepare(state: State, detector: Detector, sha256: str) -> Judge:
+    """Make a state ready for scores of a detector: moves that were cut off are settled first.
+
+    Raises:
+        FilterError: the scores so far are those of another model.
+    """
+    settle_moves(state)
     info = detector.info
-    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-    earlier = [] if outputs.state.exists() else import_scores(config, sha256)
-    with open_state(config) as state:
-        settle_moves(state)
-        state.use_model(
-            sha256, detector.threshold, counted=detector.families, families=info.families, sharpness=info.sharpness
-        )
-        judge = Judge(detector.threshold, detector.families, info.families, info.sharpness)
-        state.add_scores(earlier)
-        try:
-            new = _score(state, config, detector)
-        finally:  # also after Ctrl-C
-            write_scores(state, outputs, judge)
-        sheet = io.BytesIO()
-        draw_contact_sheet(config.folder, _worst(state, judge), detector.threshold).save(sheet, "jpeg", quality=90)
-        write_bytes(outputs.sheet, sheet.getvalue())
-        counts = count(state.scores(), judge)
-    return Scored(
-        **vars(counts), new=new, seconds=time.time() - started, threshold=detector.threshold, scores=outputs.table
+    state.use_model(
+        sha256, detector.threshold, counted=detector.families, families=info.families, sharpness=info.sharpness
     )
+    return Judge(detector.threshold, detector.families, info.families, info.sharpness)
+
+
+def write_sheet(state: State, config: FilterConfig, judge: Judge) -> None:
+    """Write the contact sheet of the pictures that look worst."""
+    sheet = io.BytesIO()
+    draw_contact_sheet(config.folder, _worst(state, judge), judge.threshold).save(sheet, "jpeg", quality=90)
+    write_bytes(Outputs.of(config).sheet, sheet.getvalue())
 
 
 def _worst(state: State, judge: Judge) -> list[tuple[float, str]]:
@@ -115,13 +138,28 @@ def _worst(state: State, judge: Judge) -> list[tuple[float, str]]:
     return [(probability, os.fsdecode(path)) for probability, path in worst]
 
 
-def _score(state: State, config: FilterConfig, detector: Detector) -> int:
-    """Score what the state does not hold yet, drop what is gone from the folder; returns how many are new."""
+def score_new(
+    state: State,
+    config: FilterConfig,
+    detector: Detector,
+    *,
+    on_scores: Callable[[list[Score]], object] | None = None,
+    stopped: Callable[[], bool] | None = None,
+) -> int:
+    """Score what a state does not hold yet, drop what is gone from the folder; returns how many are new.
+
+    Args:
+        state: made ready by ``prepare``.
+        config: names the folder.
+        detector: that ``prepare`` was told of.
+        on_scores: called with scores when they are kept; the bar in the terminal is left out then.
+        stopped: asked after every picture whether to end here; what is scored by then is kept.
+    """
     still_there = bytearray(state.last_score() + 1)  # whether the file that has the score of this number is
     ahead: dict[Path, tuple[bytes, os.stat_result]] = {}  # of files that are being read
 
     def unknown() -> Iterator[Path]:
-        pictures = _pictures(config.folder, config.move_flagged)
+        pictures = list_pictures(config.folder, config.move_flagged)
         while found := list(islice(pictures, LOOK_UP)):
             known = state.find(path for path, _ in found)
             for path, status in found:
@@ -133,8 +171,14 @@ def _score(state: State, config: FilterConfig, detector: Detector) -> int:
                     ahead[file] = path, status
                     yield file
 
-    new, waiting, committed = 0, [], time.monotonic()
-    predictions = progress_bar(detector.predict_files(unknown(), batch_size=config.batch_size), "score", unit="img")
+    def keep() -> None:
+        state.add_scores(waiting)
+        if on_scores is not None and waiting:
+            on_scores(waiting)
+
+    new, waiting, committed = 0, list[Score](), time.monotonic()
+    outcomes = detector.predict_files(unknown(), batch_size=config.batch_size)
+    predictions = progress_bar(outcomes, "score", unit="img", shown=on_scores is None)
     try:
         for file, outcome in predictions:
             path, status = ahead.pop(file)
@@ -145,11 +189,13 @@ def _score(state: State, config: FilterConfig, detector: Detector) -> int:
             )
             new += 1
             if len(waiting) >= COMMIT_ROWS or time.monotonic() > committed + COMMIT_SECONDS:
-                state.add_scores(waiting)
+                keep()
                 waiting, committed = [], time.monotonic()
+            if stopped is not None and stopped():
+                return new
     finally:
         predictions.close()
-        state.add_scores(waiting)
+        keep()
     n = len(still_there)
     state.forget_scores([number for number in state.score_numbers() if number < n and not still_there[number]])
     return new
@@ -162,7 +208,7 @@ def _outcome(outcome: Prediction | ImageError) -> tuple[float | None, str, str]:
     return (None, TOO_SMALL, "") if outcome.too_small else (outcome.probability, "", write_details(outcome))
 
 
-def _pictures(folder: Path, leave_out: Path | None) -> Iterator[tuple[bytes, os.stat_result]]:
+def list_pictures(folder: Path, leave_out: Path | None) -> Iterator[tuple[bytes, os.stat_result]]:
     """Every file below the folder whose suffix is a picture's, by its path in there, and its state before it is read.
 
     Links to files are followed, links to folders are not.

@@ -271,6 +271,10 @@ class State:
     def score_numbers(self) -> Iterator[int]:
         return (number for (number,) in self._connection.execute("SELECT id FROM scores"))
 
+    def score_numbers_by_path(self) -> Iterator[int]:
+        """In the order of ``scores``."""
+        return (number for (number,) in self._connection.execute("SELECT id FROM scores ORDER BY path"))
+
     def scores(self) -> Iterator[Score]:
         """All scores, in the order of their names."""
         columns = "path, probability, reason, size, mtime_ns, ctime_ns, details"

@@ -1,0 +1,206 @@
+// Pictures that are dropped, pasted or picked: what the detector says of each, as it comes.
+import { address, ask, count, make, percent } from "./requests.js";
+import { Viewer } from "./viewer.js";
+
+const KEPT = "artifact-visitor";
+const PICTURES = ".png,.jpg,.jpeg,.jfif,.webp,.bmp,.zip";
+
+class CheckView extends HTMLElement {
+  connectedCallback() {
+    if (this.begun) return;
+    this.begun = true;
+    this.results = [];
+    this.waiting = []; // files that are not sent yet
+    this.sending = 0;
+    this.taken = 0;
+    this.refused = [];
+    this.input = make("input", {
+      type: "file", id: "pick", multiple: true, accept: PICTURES,
+      onchange: () => { this.send([...this.input.files]); this.input.value = ""; },
+    });
+    this.says = make("p", { class: "say", role: "status" });
+    this.errors = make("ul", { class: "say bad", role: "alert" });
+    this.bar = make("progress", { max: 1, value: 0, "aria-label": "pictures checked", hidden: true });
+    this.cards = make("ul", { class: "cards" });
+    this.examples = make("div", { class: "examples" });
+    this.order = make("select", { class: "number", "aria-label": "order", onchange: () => this.draw() },
+      make("option", { value: "came" }, "as they came"), make("option", { value: "worst" }, "worst first"));
+    this.tools = make("div", { class: "row", hidden: true },
+      make("label", {}, "Order ", this.order),
+      make("button", { class: "act", type: "button", onclick: () => this.clear() }, "Clear"));
+    this.drop = make("div", { class: "drop" },
+      this.input, make("label", { for: "pick" }, "Choose portraits"),
+      " or drop them here, or paste one. A zip will do, too.",
+      make("p", { class: "soft" }, "Up to 500 at once. They stay on this server until you close the page, and nobody else sees them."));
+    this.append(this.drop, this.examples, this.bar, this.says, this.errors, this.tools, this.cards);
+    this.viewer = new Viewer(this, { step: (by) => this.step(by) });
+    for (const name of ["dragenter", "dragover"]) {
+      this.drop.addEventListener(name, (event) => { event.preventDefault(); this.drop.classList.add("over"); });
+    }
+    for (const name of ["dragleave", "drop"]) this.drop.addEventListener(name, () => this.drop.classList.remove("over"));
+    this.drop.addEventListener("drop", (event) => { event.preventDefault(); this.send([...event.dataTransfer.files]); });
+    document.addEventListener("paste", (event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (files.length && this.offsetParent) this.send(files);
+    });
+    window.addEventListener("pagehide", () => {
+      if (this.visitor) navigator.sendBeacon(address("check/leave"), this.visitor);
+    });
+    this.begin();
+    setInterval(() => this.look(), 30000); // so that the server knows that somebody is here
+  }
+
+  async begin() {
+    try {
+      const said = await ask("check/begin", { method: "POST" });
+      this.threshold = said.threshold;
+      this.examples.replaceChildren(...(said.examples.length ? ["Or try one of these: "] : []), ...said.examples.map((name, i) =>
+        make("button", { type: "button", "aria-label": `example ${i + 1}`, onclick: () => this.example(i) },
+          make("img", { src: address(`check/examples/${i}`), alt: "" }))));
+      const before = sessionStorage.getItem(KEPT);
+      this.visitor = before ?? said.visitor;
+      if (before) {
+        try { await this.look(); return; } catch { this.visitor = said.visitor; }
+      }
+      sessionStorage.setItem(KEPT, this.visitor);
+    } catch (error) { this.fail(error.message); }
+  }
+
+  headers() { return { "X-Visitor": this.visitor }; }
+
+  fail(text) {
+    this.refused.push(text);
+    this.errors.replaceChildren(...this.refused.slice(-6).map((line) => make("li", {}, line)));
+  }
+
+  send(files) {
+    this.refused = [];
+    this.errors.replaceChildren();
+    this.waiting.push(...files);
+    this.tell();
+    while (this.sending < 2 && this.waiting.length) this.sendNext();
+  }
+
+  async sendNext() {
+    this.sending += 1;
+    while (this.waiting.length) {
+      const file = this.waiting.shift();
+      try {
+        await ask("check/pictures", { query: { name: file.name || "pasted.png" }, body: file, headers: this.headers(), method: "POST" });
+      } catch (error) {
+        this.fail(file.size ? error.message : `${file.name} is empty, or a folder: choose pictures`);
+        if (error.status === 410 && error.message.startsWith("your pictures were removed")) await this.again();
+      }
+      this.follow();
+    }
+    this.sending -= 1;
+  }
+
+  async again() {
+    this.visitor = (await ask("check/begin", { method: "POST" })).visitor;
+    sessionStorage.setItem(KEPT, this.visitor);
+    this.results = [];
+    this.draw();
+  }
+
+  async example(i) {
+    try { await ask(`check/examples/${i}`, { method: "POST", headers: this.headers() }); } catch (error) { this.fail(error.message); }
+    this.follow();
+  }
+
+  async follow() {
+    if (this.following) return;
+    this.following = true;
+    try {
+      do {
+        await this.look();
+        await new Promise((done) => setTimeout(done, 350));
+      } while (this.sending || this.results.length < this.total);
+    } catch (error) { this.fail(error.message); }
+    this.following = false;
+  }
+
+  async look() {
+    if (!this.visitor) return;
+    const since = this.results.length;
+    const said = await ask("check/results", { query: { since }, headers: this.headers() });
+    this.total = said.total;
+    this.queued = said.queued;
+    if (this.results.length === since) this.results.push(...said.results);
+    if (said.results.length) this.draw();
+    this.tell();
+    if (this.results.length < this.total) this.follow();
+  }
+
+  tell() {
+    const total = (this.total ?? 0) + this.waiting.length;
+    const done = this.results.length;
+    this.bar.hidden = done >= total;
+    this.bar.max = Math.max(total, 1);
+    this.bar.value = done;
+    const flagged = this.results.filter((r) => r.verdict === "artifact").length;
+    const ahead = (this.queued ?? 0) - ((this.total ?? 0) - done);
+    if (!total) this.says.textContent = "";
+    else if (done < total) {
+      this.says.textContent = `${done} of ${count(total, "picture")} checked …` + (ahead > 8 ? ` ${count(ahead, "picture")} of others are first` : "");
+    } else {
+      this.says.textContent = `${count(total, "picture")} checked: ${flagged} with an artifact (probability ${this.threshold.toFixed(2)} and above)`;
+    }
+  }
+
+  get shown() {
+    if (this.order.value === "came") return this.results;
+    return [...this.results].sort((a, b) => (b.probability ?? -1) - (a.probability ?? -1));
+  }
+
+  draw() {
+    this.tools.hidden = !this.results.length;
+    this.cards.replaceChildren(...this.shown.map((said) => {
+      const kind = ["artifact", "clean"].includes(said.verdict) ? said.verdict : "other";
+      const text = said.probability === undefined ? said.why : `${percent(said.probability)}${said.verdict === "artifact" && said.family ? `, ${said.family}` : ""}`;
+      const picture = said.verdict === "unreadable" ? make("div", { class: "none" }, "no picture")
+        : make("img", { src: address(`check/picture/${said.token}`, { size: "small" }), alt: "", loading: "lazy" });
+      return make("li", {}, make("button", { class: "card", type: "button", onclick: () => this.open(said), title: said.name },
+        picture,
+        make("span", { class: "text" },
+          make("span", { class: `verdict ${kind}` }, said.verdict), ` ${text}`,
+          make("div", { class: "unsure" }, said.unsure?.length ? "unsure" : ""),
+          make("div", { class: "name" }, said.name))));
+    }));
+  }
+
+  open(said) {
+    if (said.verdict === "unreadable") return;
+    this.current = said;
+    this.viewer.show({
+      name: said.name, picture: address(`check/picture/${said.token}`),
+      map: said.probability === undefined ? null : (family) => address(`check/map/${said.token}`, { family }),
+      verdict: said.probability === undefined ? said.verdict : `${said.verdict}, ${percent(said.probability)}`,
+      kind: ["artifact", "clean"].includes(said.verdict) ? said.verdict : "other",
+      note: said.why ?? (said.verdict === "artifact" && said.family ? `of ${said.family}` : ""),
+      families: said.families, unsure: said.unsure,
+    });
+  }
+
+  step(by) {
+    const shown = this.shown.filter((said) => said.verdict !== "unreadable");
+    const next = shown[shown.indexOf(this.current) + by];
+    if (next) this.open(next);
+  }
+
+  async clear() {
+    this.waiting = [];
+    try {
+      this.visitor = (await ask("check/clear", { method: "POST", headers: this.headers() })).visitor;
+      sessionStorage.setItem(KEPT, this.visitor);
+    } catch (error) { this.fail(error.message); }
+    this.results = [];
+    this.total = 0;
+    this.refused = [];
+    this.errors.replaceChildren();
+    this.draw();
+    this.tell();
+  }
+}
+
+customElements.define("check-view", CheckView);

@@ -1,0 +1,6 @@
+// The views of the page, as elements that the layout holds: <check-view>, <sort-view>, <reports-view>.
+import "./check.js";
+import "./sort.js";
+import "./reports.js";
+
+document.documentElement.lang = "en";
