@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifact_utils.config import ConfigError, TrainConfig
+from artifact_utils.config import ConfigError, TrainConfig, resolve
 from artifact_utils.console import read_arguments, run_cli
 
 if TYPE_CHECKING:
@@ -90,7 +90,10 @@ def leave_one_out(folder: Path, config: TrainConfig) -> "pd.DataFrame":
         raise ExperimentError(
             f"{config.data} names {len(generators)} generators: two are needed, as GENERATOR/PERSON in groups.csv"
         )
-    variants = {f"without {name}": replace(config, without_generator=name, test=False) for name in generators}
+    variants = {
+        f"without {name}": replace(config, without_generator=name, test=False, draws=_draws(config, listed[0], name))
+        for name in generators
+    }
     train_variants(folder, variants, seeds=(config.seed,))
     tables = []
     for name in generators:
@@ -98,6 +101,12 @@ def leave_one_out(folder: Path, config: TrainConfig) -> "pd.DataFrame":
         tables.append(_score(folder / f"without {name}-{config.seed}", own, config.data).assign(generator=name))
     table = pd.concat(tables, ignore_index=True)
     return table[["path", "generator", "artifacts", "kind", "target", "probability"]]
+
+
+def _draws(config: TrainConfig, portraits: "list[Portrait]", generator: str) -> int:
+    """As many rounds of the training portraits without a generator as of all: what was seen of them is kept."""
+    left = sum(portrait.generator != generator for portrait in portraits)
+    return resolve(config).draws * left // len(portraits)
 
 
 def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame":
