@@ -7,6 +7,8 @@
     python filter_images.py portraits --move-flagged rejected --undo  # put them back
     python filter_images.py portraits --run runs/efficientnet_lite0   # with a model of your own
     python filter_images.py portraits --export-labels labelled        # what you have labelled, as a data set
+    python filter_images.py portraits --learn                         # or learn from it: a new run, and what it changes
+    python filter_images.py portraits --rescore --run portraits.learned
 
 Interrupted or killed, the same command goes on from the pictures that portraits.scores.sqlite already holds.
 """
@@ -25,6 +27,11 @@ def main() -> None:
         from artifact_utils.filtering import export_labels
 
         print(export_labels(config))
+        return
+    if config.learn or config.fit_generator:
+        from artifact_utils.filtering import fit_generator, learn
+
+        print(learn(config) if config.learn else fit_generator(config))
         return
     from artifact_utils.filtering import score_folder  # PyTorch takes seconds to load: --help does not wait for it
 

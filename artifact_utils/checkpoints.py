@@ -41,6 +41,8 @@ class ModelInfo:
     aspect: str = "padded"
     """How a picture that is not square is seen, see ``config.Aspect``."""
     pooled: bool = True
+    taught: bool = False
+    """Whether a person's labels have taught it, see ``filtering.learning``."""
     temperature: float = 1.0
     """The probability is ``sigmoid(logit / temperature)``; the threshold is one of these probabilities."""
     calibrated: bool = False
@@ -128,6 +130,7 @@ def _empty_model(path: Path, info: ModelInfo) -> ArtifactClassifier:
             locates=info.locates,
             families=info.families,
             pooled=info.pooled,
+            taught=info.taught,
         )
         model.backbone.requires_grad_(not info.backbone)
         model.backbone.loaded_from = info.backbone
@@ -179,6 +182,7 @@ def _parse_info(path: Path, text: str | None) -> ModelInfo:
             "families": len(set(info.families)) == len(info.families) and set(info.families) <= set(FAMILY_NAMES),
             "aspect": info.aspect in get_args(Aspect),
             "pooled": isinstance(info.pooled, bool),
+            "taught": isinstance(info.taught, bool),
             "calibrated": isinstance(info.calibrated, bool),
             "threshold": _lies_in(info.threshold, 0.0, 1.0),
             "temperature": _lies_in(info.temperature, *TEMPERATURES),

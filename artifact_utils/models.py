@@ -90,10 +90,12 @@ class ArtifactClassifier(nn.Module):
             the answers are averaged (multi-scale testing).
         pooled: whether it has the head. The locator is better alone: the head learns how artifacts are made on the spot
             rather than what they are.
+        taught: whether it has a layer on the averages of the maps that a person's labels have taught, see
+            ``filtering.learning``. It starts from 0 and is not trained otherwise.
 
     Raises:
         ArchError: there is no such network, or it cannot be used at these sizes.
-        ValueError: neither a locator nor a head.
+        ValueError: neither a locator nor a head, or taught without a locator.
     """
 
     def __init__(
@@ -105,10 +107,13 @@ class ArtifactClassifier(nn.Module):
         locates: bool = False,
         families: tuple[str, ...] = (),
         pooled: bool = True,
+        taught: bool = False,
     ) -> None:
         super().__init__()
         if not locates and not pooled:
             raise ValueError("a model without a locator needs the head on the averaged features")
+        if taught and not locates:
+            raise ValueError("a model without a locator has no maps that a person's labels could be about")
         check_sizes(arch, image_size, also_at)
         self.arch, self.image_size, self.also_at = arch, image_size, also_at
         self.backbone = Backbone(arch, image_size)
@@ -119,6 +124,11 @@ class ArtifactClassifier(nn.Module):
         self.families = families
         self.counted = [i for i, name in enumerate(families) if name not in OFF_BY_DEFAULT] or [0]
         self.locator = Locator(self.backbone.n_channels, families) if locates else None
+        self.taught: nn.Linear | None = None
+        if taught:
+            self.taught = nn.Linear(sum(self.backbone.n_channels), 1)
+            nn.init.zeros_(self.taught.weight)
+            nn.init.zeros_(self.taught.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Raw logits (N,) of pictures (N, 3, H, W), or of what ``see`` made of them."""
@@ -139,6 +149,23 @@ class ArtifactClassifier(nn.Module):
         n_channels = 0 if self.locator is None else sum(self.backbone.n_channels)
         return [images[:, :n_channels]], images[:, n_channels:, 0, 0]
 
+    def consider(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What a person's labels are weighed against: of pictures (N, 3, H, W) the logits of the families (N, F) and
+        the averages of the maps (N, C), each the mean over the sides that it looks at in use.
+
+        Raises:
+            ValueError: there is no locator.
+        """
+        found = []
+        for side in (images.shape[2], *self.also_at):
+            maps, features = self._seen(images if side == images.shape[2] else _resized(images, side))
+            families = self._answer(maps, features).families
+            if families is None:
+                raise ValueError(f"this {self.arch} has no locator")
+            found.append((families, averages([fmap.float() for fmap in maps])))
+        logits, means = zip(*found, strict=True)
+        return torch.stack(logits).mean(dim=0), torch.stack(means).mean(dim=0)
+
     def locate(self, images: Tensor) -> Answer:
         """All that the model says of pictures (N, 3, H, W), or of what ``see`` made of them."""
         answer = self._look(images)
@@ -146,7 +173,7 @@ class ArtifactClassifier(nn.Module):
             return answer
         answers = [answer]
         for side in self.also_at:
-            answers.append(self._look(F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)))
+            answers.append(self._look(_resized(images, side)))
         if answer.places is None:
             return Answer(torch.stack([answer.logits for answer in answers]).mean(dim=0), None, None)
         drawn = [answer.places for answer in answers if answer.places is not None]
@@ -157,12 +184,17 @@ class ArtifactClassifier(nn.Module):
 
     def _look(self, images: Tensor) -> Answer:
         """``locate`` at the size that the pictures have."""
-        maps, features = self._seen(images)
-        logits = images.new_zeros(len(images)) if self.head is None else self.head(features).squeeze(1)
+        return self._answer(*self._seen(images))
+
+    def _answer(self, maps: list[Tensor], features: Tensor) -> Answer:
+        logits = maps[0].new_zeros(len(maps[0])) if self.head is None else self.head(features).squeeze(1)
         if self.locator is None:
             return Answer(logits, None, None)
         places = self.locator(maps)
         families = logits.unsqueeze(1) + self.locator.judge(places)
+        if self.taught is not None:
+            with torch.autocast(maps[0].device.type, enabled=False):  # the averages are large beside their differences
+                families = families + self.taught(averages([fmap.float() for fmap in maps]))
         return Answer(self._picture(families), families, places)
 
     def _picture(self, families: Tensor) -> Tensor:
@@ -204,6 +236,15 @@ class ArtifactClassifier(nn.Module):
             if own and not any(parameter.requires_grad for parameter in own):
                 module.eval()
         return self
+
+
+def averages(maps: list[Tensor]) -> Tensor:
+    """The averages (N, C) of all channels of maps (N, ..., h, w)."""
+    return torch.cat([fmap.mean(dim=(2, 3)) for fmap in maps], dim=1)
+
+
+def _resized(images: Tensor, side: int) -> Tensor:
+    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
 
 
 class Locating(nn.Module):

@@ -1,7 +1,7 @@
 """Scoring whole folders with a detector, and moving the flagged pictures away and back.
 
-`score_folder` writes the table, `move_flagged` moves what it flags, `undo` puts that back,
-`export_labels` copies the labelled ones; all take a `FilterConfig`. `zip_clean` takes a state that is open.
+`score_folder` writes the table, `move_flagged` moves what it flags, `undo` puts that back, `export_labels` copies the
+labelled ones, `learn` and `fit_generator` make a new run; all take a `FilterConfig`. `zip_clean` takes an open state.
 """
 
 from importlib import import_module
@@ -16,6 +16,8 @@ _HOME = {
     "undo": "moving",
     "export_labels": "label_export",
     "zip_clean": "clean_archive",
+    "learn": "learning",
+    "fit_generator": "learning",
 }
 """Module of each public name: scoring imports PyTorch, the others do not."""
 

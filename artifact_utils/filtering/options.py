@@ -37,6 +37,16 @@ class FilterConfig:
     """Put back what --move-flagged has moved there."""
     export_labels: Path | None = None
     """New folder to copy the labelled pictures to, as organize_dataset.py reads them: image_00001_1.png and so on."""
+    learn: bool = False
+    """Learn from what is labelled what you call a fault: 30 pictures or more, at least 5 of each class. Writes a new
+    run and says what it would change; nothing uses it yet."""
+    fit_generator: bool = False
+    """Fit the model to your generator: FOLDER holds clean portraits of it, or 30 and more are labelled clean. Writes a
+    new run that flags at most 5% of such portraits."""
+    learned: Path | None = None
+    """Run folder for --learn and --fit-generator. Default: FOLDER.learned, beside the table."""
+    rescore: bool = False
+    """Score everything anew where the scores are another model's; labels and moves stay."""
     batch_size: int | None = None
     """Pictures that the network scores at once. Default: 8 on a CPU, where more take memory and no less time, else
     32."""

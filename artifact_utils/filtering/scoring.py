@@ -80,7 +80,7 @@ def score_folder(config: FilterConfig) -> Scored:
     detector, sha256 = load_detector(config)
     earlier = [] if outputs.state.exists() else import_scores(config, sha256)
     with open_state(config) as state:
-        judge = prepare(state, detector, sha256)
+        judge = prepare(state, detector, sha256, rescore=config.rescore)
         state.add_scores(earlier)
         try:
             new = score_new(state, config, detector)
@@ -110,8 +110,14 @@ def load_detector(config: FilterConfig) -> tuple[Detector, str]:
     return detector, hashlib.sha256(model.read_bytes()).hexdigest()
 
 
-def prepare(state: State, detector: Detector, sha256: str) -> Judge:
+def prepare(state: State, detector: Detector, sha256: str, *, rescore: bool = False) -> Judge:
     """Make a state ready for scores of a detector: moves that were cut off are settled first.
+
+    Args:
+        state: that is open.
+        detector: that scores.
+        sha256: of its file.
+        rescore: whether the scores of another model are given up; labels and moves stay.
 
     Raises:
         FilterError: the scores so far are those of another model.
@@ -119,7 +125,12 @@ def prepare(state: State, detector: Detector, sha256: str) -> Judge:
     settle_moves(state)
     info = detector.info
     state.use_model(
-        sha256, detector.threshold, counted=detector.families, families=info.families, sharpness=info.sharpness
+        sha256,
+        detector.threshold,
+        counted=detector.families,
+        families=info.families,
+        sharpness=info.sharpness,
+        rescore=rescore,
     )
     return Judge(detector.threshold, detector.families, info.families, info.sharpness)
 

@@ -213,6 +213,7 @@ class State:
         counted: Iterable[str] = (),
         families: Iterable[str] = (),
         sharpness: float = 1.0,
+        rescore: bool = False,
     ) -> None:
         """Say which model gives the scores from now on.
 
@@ -222,16 +223,22 @@ class State:
             counted: the families that count.
             families: that the model tells apart.
             sharpness: of the smooth maximum over their logits.
+            rescore: whether the scores of another one are given up.
 
         Raises:
             FilterError: the scores so far are those of another one.
         """
         names = " ".join(families)
         with self.transaction():
+            if rescore:
+                others = "SELECT id FROM models WHERE sha256 != ?"
+                self._connection.execute(f"DELETE FROM scores WHERE model IN ({others})", (sha256,))
             if self._connection.execute(
                 "SELECT 1 FROM scores JOIN models ON models.id = model WHERE sha256 != ? LIMIT 1", (sha256,)
             ).fetchone():
-                raise FilterError(f"{self.path} belongs to another model: name another table with --scores")
+                raise FilterError(
+                    f"{self.path} belongs to another model: name another table with --scores, or --rescore"
+                )
             self._connection.execute(
                 "INSERT INTO models (sha256, families, sharpness) VALUES (?, ?, ?) ON CONFLICT (sha256) DO UPDATE "
                 "SET families = excluded.families, sharpness = excluded.sharpness",
