@@ -16,7 +16,7 @@ from typing import Any
 from artifact_utils.console import ArtifactUtilsError, read_arguments, run_cli
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = ("*.ipynb", "model-training-attempts/*.ipynb")
+NOTEBOOKS = ("*.ipynb", "examples/*.ipynb", "model-training-attempts/*.ipynb")
 IN_README = "EDA.ipynb"  # the notebook that the README's badge opens
 BADGE = re.compile(r"\[!\[Open in Colab\]\(.*?\)\]\(.*?\)")
 COLAB = "https://colab.research.google.com"

@@ -18,7 +18,7 @@ import artifact_utils.console
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "MODEL_CARD.md", "model-training-attempts/README.md", "test_data/README.md"]
-NOTEBOOKS = ["*.ipynb", "model-training-attempts/*.ipynb"]
+NOTEBOOKS = ["*.ipynb", "examples/*.ipynb", "model-training-attempts/*.ipynb"]
 MODULES = ["*.py", "artifact_utils/**/*.py", "benchmarks/*.py", "docs/*.py"]
 COMMAND = re.compile(r"(?:python |torchrun .*?|`(?=\S+\.py --))(-m artifact_utils[\w.]*|[\w/]+\.py)\b([^`\n]*)")
 

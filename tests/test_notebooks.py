@@ -13,7 +13,9 @@ from IPython.core.inputtransformer2 import TransformerManager
 from write_address import colab_badge, notebook_with_address, read_address
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted([*ROOT.glob("*.ipynb"), *(ROOT / "model-training-attempts").glob("*.ipynb")])
+NOTEBOOKS = sorted(
+    [*ROOT.glob("*.ipynb"), *(ROOT / "examples").glob("*.ipynb"), *(ROOT / "model-training-attempts").glob("*.ipynb")]
+)
 ADDRESS = read_address(ROOT)
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|content|usr|opt|mnt|var|Users)/|[A-Z]:\\\\?Users")
 
