@@ -22,6 +22,7 @@ The core, in reading order:
 ``predictions``           what is said of a picture: families, places, the verdict
 ``detector``              a trained model in use: ``Detector``
 ``explain``               heat maps: ``heat_map``
+``export``                a trained model as one file for other engines
 ========================  ===========================================================================================
 
 Subpackages, each with one public function or few:
@@ -40,6 +41,7 @@ Subpackages, each with one public function or few:
 ``filtering``             ``score_folder``, ``move_flagged``, ``undo``: whole folders of portraits
 ``page``                  ``launch``: the web page
 ``plots``                 ``plot_*``: data in, figure out
+``exported``              exported models in use: ONNX, OpenVINO, TorchScript
 ``pretrained``            the packaged weights, with their licences
 ========================  ===========================================================================================
 

@@ -106,7 +106,7 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("artifact_utils")
             shapes = {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in file.keys()}  # noqa: SIM118 (no mapping)
-        info = _parse_info(path, text)
+        info = parse_info(path, text)
         with torch.device("meta"):
             _fit(path, _empty_model(path, info), shapes)  # whatever the header says, no memory is taken yet
         state = load_file(path)
@@ -166,7 +166,12 @@ def _fit(path: Path, model: ArtifactClassifier, state: dict[str, Tensor]) -> dic
     return state
 
 
-def _parse_info(path: Path, text: str | None) -> ModelInfo:
+def parse_info(path: Path, text: str | None) -> ModelInfo:
+    """What a file says of the model in it, from JSON that a stranger may have written.
+
+    Raises:
+        CheckpointError: it is none, or says what no model of this project is.
+    """
     try:
         fields = json.loads(text or "")
         lists = {"class_names": tuple(fields["class_names"]), "also_at": tuple(fields.get("also_at", ()))}

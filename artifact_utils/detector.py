@@ -16,6 +16,7 @@ from artifact_utils.cache.squares import ahead
 from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError
 from artifact_utils.device import amp_dtype, resolve_device
+from artifact_utils.exported import READERS, ExportedModel, load_exported
 from artifact_utils.images import ImageError, load_image, load_with_size
 from artifact_utils.models import Answer, ArtifactClassifier, fuse_batch_norm, smooth_maximum
 from artifact_utils.predictions import MIN_SIDE, Prediction, counting, find_place, most_probable, verdict
@@ -40,7 +41,8 @@ class Detector:
     """Scores portraits: ``Detector.from_pretrained().predict("portrait.png").probability``.
 
     Args:
-        model: on the device that is to be used; it is the detector's from now on, and fused for speed.
+        model: on the device that is to be used; it is the detector's from now on, and fused for speed. Or one that was
+            exported.
         info: what its checkpoint says of it.
         only, ignore: the families of artifacts that count, see ``predictions.counting``.
 
@@ -50,17 +52,18 @@ class Detector:
 
     def __init__(
         self,
-        model: ArtifactClassifier,
+        model: ArtifactClassifier | ExportedModel,
         info: ModelInfo,
         *,
         only: Collection[str] | None = None,
         ignore: Collection[str] = (),
     ) -> None:
-        self.model, self.info = model.eval(), info
-        self.families = counting(info.families, only, ignore)
-        fuse_batch_norm(self.model)
-        self.model.to(memory_format=torch.channels_last)
+        self.info, self.families = info, counting(info.families, only, ignore)
         self.transform = build_transforms(info.mean, info.std)
+        self._model = model
+        if isinstance(model, ArtifactClassifier):
+            fuse_batch_norm(model.eval())
+            model.to(memory_format=torch.channels_last)
 
     @classmethod
     def load(
@@ -75,7 +78,7 @@ class Detector:
         """Load the best model of a run.
 
         Args:
-            run: a run folder, or a ``.safetensors`` file from one.
+            run: a run folder, a ``.safetensors`` file from one, or a file that ``artifact_utils.export`` has written.
             threshold: in [0, 1], instead of the one that was chosen on the validation people.
             device: auto, cpu, cuda, cuda:1, mps.
             only, ignore: the families of artifacts that count, see ``predictions.counting``.
@@ -84,7 +87,13 @@ class Detector:
             CheckpointError: there is no checkpoint, or it is damaged.
             ConfigError: no such device or family, or the threshold is out of range.
         """
-        model, info = load_checkpoint(checkpoint_file(run), resolve_device(device))
+        path = checkpoint_file(run)
+        if path.suffix in READERS:
+            if device not in ("auto", "cpu"):
+                raise ConfigError(f"device {device!r}: {path.name} was exported, and runs on the CPU")
+            exported = load_exported(path)
+            return cls(exported, _with_threshold(exported.info, threshold), only=only, ignore=ignore)
+        model, info = load_checkpoint(path, resolve_device(device))
         return cls(model, _with_threshold(info, threshold), only=only, ignore=ignore)
 
     @classmethod
@@ -98,6 +107,24 @@ class Detector:
     ) -> "Detector":
         """Load the detector that comes with the package; arguments and errors are those of ``load``."""
         return cls.load(pretrained_file(), threshold=threshold, device=device, only=only, ignore=ignore)
+
+    @property
+    def model(self) -> ArtifactClassifier:
+        """PyTorch's model.
+
+        Raises:
+            CheckpointError: this is an exported one, which can answer and no more.
+        """
+        if isinstance(self._model, ExportedModel):
+            raise CheckpointError(f"{self._model.path} was exported: this needs the run that it was exported from")
+        return self._model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        if isinstance(self._model, ExportedModel):
+            return torch.device("cpu")
+        return next(self._model.parameters()).device
 
     @property
     def threshold(self) -> float:
@@ -139,7 +166,7 @@ class Detector:
             ValueError: the model was not taught to say where.
             ConfigError: it does not tell that family apart.
         """
-        if self.model.locator is None:
+        if not self.info.locates:
             raise ValueError(f"this {self.info.arch} was trained without masks: it cannot say where")
         image = load_image(source)
         looks = square_looks(image.size, self.info.aspect)  # type: ignore[arg-type]
@@ -172,7 +199,7 @@ class Detector:
             Each path with its prediction, or with the error that says why it cannot be read.
         """
         if batch_size is None:
-            batch_size = 8 if next(self.model.parameters()).device.type == "cpu" else 32
+            batch_size = 8 if self.device.type == "cpu" else 32
         waiting: list[tuple[Path, Seen | ImageError]] = []
         for item in ahead(self._attempt, paths):
             waiting.append(item)
@@ -258,11 +285,13 @@ class Detector:
         Raises:
             CheckpointError: the weights are such that a logit is not finite.
         """
-        device = next(self.model.parameters()).device
-        images = self.transform(squares.to(device)).contiguous(memory_format=torch.channels_last)
-        dtype = amp_dtype(device)
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            answer = self.model.locate(images)
+        if isinstance(self._model, ExportedModel):
+            answer = self._model(squares)
+        else:
+            images = self.transform(squares.to(self.device)).contiguous(memory_format=torch.channels_last)
+            dtype = amp_dtype(self.device)
+            with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+                answer = self._model.locate(images)
         if not torch.isfinite(answer.logits).all():
             raise CheckpointError(f"this {self.info.arch} answers with numbers that are not finite: train it again")
         return Answer(*(None if tensor is None else tensor.float() for tensor in answer))  # type: ignore[arg-type]

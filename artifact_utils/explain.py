@@ -52,13 +52,13 @@ def heat_map(
     """
     if method not in get_args(Method):
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(get_args(Method))}")
-    if method == "locator" or (method == "auto" and detector.model.locator is not None):
+    if method == "locator" or (method == "auto" and detector.info.locates):
         return detector.locate(source, family=family)
     if family is not None:
         raise ValueError(f"{method} does not tell families apart: leave family out, or use a model with a locator")
     image = load_image(source)
     square = to_square(image, detector.info.image_size).unsqueeze(0)
-    device = next(detector.model.parameters()).device
+    device = detector.device
     heat = class_activation_maps(detector.model, detector.transform(square.to(device)), method=method)
     return unsquare(torch.from_numpy(heat), image.size)
 
@@ -133,7 +133,7 @@ def feature_maps(
         ImageError: it is not a whole picture.
     """
     square = to_square(load_image(source), detector.info.image_size).unsqueeze(0)
-    device = next(detector.model.parameters()).device
+    device = detector.device
     with torch.inference_mode():
         outputs = detector.model.backbone.all_maps(detector.transform(square.to(device)))
     maps = {}

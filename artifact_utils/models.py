@@ -187,7 +187,7 @@ class ArtifactClassifier(nn.Module):
         return self._answer(*self._seen(images))
 
     def _answer(self, maps: list[Tensor], features: Tensor) -> Answer:
-        logits = maps[0].new_zeros(len(maps[0])) if self.head is None else self.head(features).squeeze(1)
+        logits = maps[0].new_zeros(maps[0].shape[0]) if self.head is None else self.head(features).squeeze(1)
         if self.locator is None:
             return Answer(logits, None, None)
         places = self.locator(maps)

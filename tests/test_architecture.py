@@ -42,7 +42,7 @@ LAYERS = (
         "audit.scanning",
     ),
     ("datasets", "masks", "sampling", "cache", "transforms", "loaders"),
-    ("backbones", "models", "checkpoints", "detector", "cache.kept_features"),
+    ("backbones", "models", "checkpoints", "exported", "detector", "cache.kept_features"),
     ("evaluation.measuring", "evaluation.grounding", "explain", "plots"),
     ("runs", "evaluation.run_results", "training"),
     ("evaluation", "audit", "export"),
@@ -52,6 +52,7 @@ LAYERS = (
 
 UPWARD = {
     "config": {"backbones.networks", "backbones.weights", "metrics.thresholds"},
+    "export": {"demo.openpeople"},
 }
 """Imports of a higher layer, allowed inside functions only: module -> modules."""
 

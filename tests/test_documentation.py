@@ -114,6 +114,7 @@ def test_flags_that_a_document_names_exist(parse, capsys):
         ["organize_dataset.py"],
         ["filter_images.py"],
         ["-m", "artifact_utils.metrics"],
+        ["-m", "artifact_utils.export"],
     ):
         with pytest.raises(SystemExit, match="0"):
             parse([*program, "--help"])

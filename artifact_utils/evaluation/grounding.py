@@ -190,7 +190,7 @@ def measure_grounding(
     with_mask, n_grounded = int(series.notna().sum()), sum(hit is True for hit in hits)
     n = flagged - right + with_mask
     return series, {
-        "method": method if method != "auto" else "grad_cam" if detector.model.locator is None else "locator",
+        "method": method if method != "auto" else "locator" if detector.info.locates else "grad_cam",
         "flagged": flagged,
         "right": right,
         "with_mask": with_mask,

@@ -14,13 +14,13 @@ from typing import IO, Any
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.detector import Detector
 from artifact_utils.filtering.clean_archive import zip_clean
-from artifact_utils.filtering.export import write_scores
 from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.label_export import Exported, export_state
 from artifact_utils.filtering.labelled import labelled_pictures, path_below
 from artifact_utils.filtering.moving import move_from, put_back
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.score_table import ScoreTable, threshold_curve
+from artifact_utils.filtering.scores_csv import write_scores
 from artifact_utils.filtering.scoring import list_pictures, prepare, score_new, write_sheet
 from artifact_utils.filtering.state import MOVED, Score, State, open_state
 from artifact_utils.labels import ARTIFACT, CLEAN

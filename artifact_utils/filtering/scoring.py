@@ -17,11 +17,11 @@ from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
 from artifact_utils.device import keep_freed_memory
 from artifact_utils.files.writing import real_path, write_bytes
 from artifact_utils.filtering.contact_sheet import N_WORST, draw_contact_sheet
-from artifact_utils.filtering.export import write_scores
 from artifact_utils.filtering.judging import Judge, count, write_details
 from artifact_utils.filtering.moving import settle_moves
 from artifact_utils.filtering.older_tables import import_scores
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.filtering.scores_csv import write_scores
 from artifact_utils.filtering.state import Score, State, open_state
 from artifact_utils.images import PICTURE_SUFFIXES, ImageError
 from artifact_utils.predictions import TOO_SMALL, Prediction

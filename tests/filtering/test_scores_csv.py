@@ -3,9 +3,9 @@ import csv
 from helpers import read_rows
 
 from artifact_utils.filtering import FilterConfig
-from artifact_utils.filtering.export import write_scores
 from artifact_utils.filtering.judging import Judge, write_details
 from artifact_utils.filtering.options import Outputs
+from artifact_utils.filtering.scores_csv import write_scores
 from artifact_utils.filtering.state import Score, open_state
 from artifact_utils.predictions import Place, Prediction
 
