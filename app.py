@@ -20,7 +20,7 @@ def main() -> None:
     from artifact_utils.page import launch  # PyTorch and Gradio take seconds to load: --help does not wait for them
 
     test_data = Path(__file__).parent / "test_data" / "test"
-    page = launch(config=config, examples=[test_data / f"image_{n}.jpg" for n in ("00006_1", "00009_1", "00001_0")])
+    page = launch(config=config, examples=[test_data / f"image_{n}.jpg" for n in ("00009_1", "00013_1", "00001_0")])
     print(f"open {page.url} (Ctrl-C ends it)", flush=True)
     try:
         page.wait()

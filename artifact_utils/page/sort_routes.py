@@ -54,7 +54,7 @@ def sort_routes(live: LiveFolder) -> APIRouter:
     @routes.get("/about")
     def about() -> dict[str, Any]:
         return {
-            "folder": str(live.config.folder),
+            "folder": live.config.folder.resolve().name,
             "target": str(live.config.move_flagged),
             "families": list(live.table.known),
             "counted": list(live.detector.families),

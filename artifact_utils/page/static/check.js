@@ -12,7 +12,8 @@ class CheckView extends HTMLElement {
     this.results = [];
     this.waiting = []; // files that are not sent yet
     this.sending = 0;
-    this.taken = 0;
+    this.expected = 0; // pictures, sent or not
+    this.drawn = new Map(); // cards by token
     this.refused = [];
     this.input = make("input", {
       type: "file", id: "pick", multiple: true, accept: PICTURES,
@@ -46,8 +47,8 @@ class CheckView extends HTMLElement {
     window.addEventListener("pagehide", () => {
       if (this.visitor) navigator.sendBeacon(address("check/leave"), this.visitor);
     });
-    this.begin();
-    setInterval(() => this.look(), 30000); // so that the server knows that somebody is here
+    this.ready = this.begin();
+    setInterval(() => this.look().catch(() => {}), 30000); // so that the server knows that somebody is here
   }
 
   async begin() {
@@ -60,7 +61,10 @@ class CheckView extends HTMLElement {
       const before = sessionStorage.getItem(KEPT);
       this.visitor = before ?? said.visitor;
       if (before) {
-        try { await this.look(); return; } catch { this.visitor = said.visitor; }
+        try {
+          await this.look();
+          return;
+        } catch { this.visitor = said.visitor; }
       }
       sessionStorage.setItem(KEPT, this.visitor);
     } catch (error) { this.fail(error.message); }
@@ -77,17 +81,21 @@ class CheckView extends HTMLElement {
     this.refused = [];
     this.errors.replaceChildren();
     this.waiting.push(...files);
+    this.expected += files.length;
     this.tell();
     while (this.sending < 2 && this.waiting.length) this.sendNext();
   }
 
   async sendNext() {
     this.sending += 1;
+    await this.ready;
     while (this.waiting.length) {
       const file = this.waiting.shift();
       try {
-        await ask("check/pictures", { query: { name: file.name || "pasted.png" }, body: file, headers: this.headers(), method: "POST" });
+        const { taken } = await ask("check/pictures", { query: { name: file.name || "pasted.png" }, body: file, headers: this.headers(), method: "POST" });
+        this.expected += taken - 1;
       } catch (error) {
+        this.expected -= 1;
         this.fail(file.size ? error.message : `${file.name} is empty, or a folder: choose pictures`);
         if (error.status === 410 && error.message.startsWith("your pictures were removed")) await this.again();
       }
@@ -104,7 +112,9 @@ class CheckView extends HTMLElement {
   }
 
   async example(i) {
-    try { await ask(`check/examples/${i}`, { method: "POST", headers: this.headers() }); } catch (error) { this.fail(error.message); }
+    try {
+      await ask(`check/examples/${i}`, { method: "POST", headers: this.headers() });
+    } catch (error) { this.fail(error.message); }
     this.follow();
   }
 
@@ -133,7 +143,8 @@ class CheckView extends HTMLElement {
   }
 
   tell() {
-    const total = (this.total ?? 0) + this.waiting.length;
+    if (!this.sending && !this.waiting.length) this.expected = this.total ?? 0;
+    const total = Math.max(this.expected, this.total ?? 0);
     const done = this.results.length;
     this.bar.hidden = done >= total;
     this.bar.max = Math.max(total, 1);
@@ -155,18 +166,25 @@ class CheckView extends HTMLElement {
 
   draw() {
     this.tools.hidden = !this.results.length;
-    this.cards.replaceChildren(...this.shown.map((said) => {
-      const kind = ["artifact", "clean"].includes(said.verdict) ? said.verdict : "other";
-      const text = said.probability === undefined ? said.why : `${percent(said.probability)}${said.verdict === "artifact" && said.family ? `, ${said.family}` : ""}`;
-      const picture = said.verdict === "unreadable" ? make("div", { class: "none" }, "no picture")
-        : make("img", { src: address(`check/picture/${said.token}`, { size: "small" }), alt: "", loading: "lazy" });
-      return make("li", {}, make("button", { class: "card", type: "button", onclick: () => this.open(said), title: said.name },
-        picture,
-        make("span", { class: "text" },
-          make("span", { class: `verdict ${kind}` }, said.verdict), ` ${text}`,
-          make("div", { class: "unsure" }, said.unsure?.length ? "unsure" : ""),
-          make("div", { class: "name" }, said.name))));
-    }));
+    const cards = this.shown.map((said) => {
+      if (!this.drawn.has(said.token)) this.drawn.set(said.token, this.card(said));
+      return this.drawn.get(said.token);
+    });
+    cards.forEach((card, i) => { if (this.cards.children[i] !== card) this.cards.insertBefore(card, this.cards.children[i] ?? null); });
+    while (this.cards.children.length > cards.length) this.cards.lastChild.remove();
+  }
+
+  card(said) {
+    const kind = ["artifact", "clean"].includes(said.verdict) ? said.verdict : "other";
+    const family = said.verdict === "artifact" && said.family ? `, ${said.family}` : "";
+    const picture = said.verdict === "unreadable" ? make("div", { class: "none" }, "no picture")
+      : make("img", { src: address(`check/picture/${said.token}`, { size: "small" }), alt: "", loading: "lazy" });
+    return make("li", {}, make("button", { class: "card", type: "button", onclick: () => this.open(said), title: said.name },
+      picture,
+      make("span", { class: "text" },
+        make("span", { class: `verdict ${kind}` }, said.verdict), ` ${said.probability === undefined ? said.why : percent(said.probability) + family}`,
+        make("div", { class: "unsure" }, said.unsure?.length ? "unsure" : ""),
+        make("div", { class: "name" }, said.name))));
   }
 
   open(said) {
@@ -195,7 +213,8 @@ class CheckView extends HTMLElement {
       sessionStorage.setItem(KEPT, this.visitor);
     } catch (error) { this.fail(error.message); }
     this.results = [];
-    this.total = 0;
+    this.drawn.clear();
+    this.total = this.expected = 0;
     this.refused = [];
     this.errors.replaceChildren();
     this.draw();

@@ -9,7 +9,8 @@ class ReportsView extends HTMLElement {
     this.audit = make("button", { class: "act", type: "button", hidden: true, onclick: () => this.start() }, "Audit this folder");
     this.says = make("p", { class: "say", role: "status" });
     this.place = make("div", { class: "reports" });
-    this.append(make("div", { class: "row" }, make("label", {}, "Report ", this.menu), this.audit), this.says, this.place);
+    this.menuBox = make("label", { hidden: true }, "Report ", this.menu);
+    this.append(make("div", { class: "row" }, this.menuBox, this.audit), this.says, this.place);
     this.look();
     new IntersectionObserver((seen) => { if (seen.some((e) => e.isIntersecting)) this.look(); }).observe(this);
   }
@@ -24,6 +25,7 @@ class ReportsView extends HTMLElement {
         this.menu.replaceChildren(...said.pages.map((page) => make("option", {}, page.title)));
         this.show();
       }
+      this.menuBox.hidden = !said.pages.length;
       this.audit.hidden = said.audit === null;
       this.audit.disabled = said.audit?.running;
       if (said.audit?.running) {

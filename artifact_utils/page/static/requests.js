@@ -42,5 +42,6 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
-export const percent = (p) => (p > 0.995 && p < 1 ? ">99%" : p < 0.005 && p > 0 ? "<1%" : `${Math.round(100 * p)}%`);
+const whole = (p) => Math.round(100 * p);
+export const percent = (p) => (whole(p) === 100 && p < 1 ? ">99%" : whole(p) === 0 && p > 0 ? "<1%" : `${whole(p)}%`);
 export const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
