@@ -253,7 +253,7 @@ def test_two_hundred_pictures_at_once_come_as_they_are_done(browser, serve, page
         tab.set_input_files("#pick", sorted(page_config.folder.glob("more_*.png")))
         wait_for(tab, "check-view .say >> nth=0", r"[1-9]\d* of 200 pictures checked")
         keep_screenshot(tab, "check-busy", full=False)
-        wait_for(tab, "check-view .say >> nth=0", "200 pictures checked", 120)
+        wait_for(tab, "check-view .say >> nth=0", "^200 pictures checked:", 120)
         names = tab.locator("check-view .card .name").all_inner_texts()
         assert sorted(names) == [f"more_{i:03d}.png" for i in range(200)]
 
