@@ -148,19 +148,19 @@ def test_the_detector_that_comes_with_the_package(portrait):
 
 
 PROBABILITIES = {
-    "image_00001_0.jpg": 0.343490,
-    "image_00008_0.jpg": 0.269360,
-    "image_00007_0.jpg": 0.271729,
-    "image_00028_1.jpg": 0.835229,
-    "image_00035_1.jpg": 0.568656,
+    "image_00001_0.jpg": 0.008,
+    "image_00008_0.jpg": 0.014,
+    "image_00007_0.jpg": 0.014,
+    "image_00028_1.jpg": 0.999,
+    "image_00035_1.jpg": 0.999,
 }
-"""What the packaged detector said when its network was still run by efficientnet_lite_pytorch."""
+"""What the packaged detector said when it was packaged."""
 
 
 @pytest.mark.parametrize(("name", "probability"), PROBABILITIES.items())
 def test_its_answers_are_those_it_always_gave(packaged, name, probability):
     file = next((ROOT / "test_data").rglob(name))
-    assert packaged.predict(file).probability == pytest.approx(probability, abs=1e-4)
+    assert packaged.predict(file).probability == pytest.approx(probability, abs=0.03)  # 8, 16 or 32 bits
 
 
 def test_weights_whose_answers_are_no_numbers_are_an_error(run, portrait):
@@ -175,7 +175,7 @@ def test_it_tells_made_artifacts_on_people_it_does_not_know_from_clean_portraits
     files = sorted((ROOT / "test_data").glob("t*/*.jpg"))
     labels = [parse_label(file) for file in files]
     scores = [answer.probability for _, answer in Detector.from_pretrained(device="cpu").predict_files(files)]
-    assert roc_auc_score(labels, scores) > 0.85
+    assert roc_auc_score(labels, scores) > 0.95
 
 
 @pytest.fixture(scope="module")

@@ -147,6 +147,7 @@ class FeatureStore:
             weights.update(tensor.cpu().contiguous().numpy().tobytes())
         names = ["arch", "image_size", "eval_size", "locates", "pooled", *(f.name for f in fields(SynthesisOptions))]
         values = {name: getattr(self.config, name) for name in names}
+        values = {name: float(value) if type(value) is int else value for name, value in values.items()}  # 1 is 1.0
         values |= {"code": code.hexdigest(), "weights": backbone.loaded_from or weights.hexdigest()}
         with torch.inference_mode():
             values["arithmetic"] = f"{self.device.type}, {backbone.arithmetic(self.device)}"
