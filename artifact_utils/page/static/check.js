@@ -83,7 +83,7 @@ class CheckView extends HTMLElement {
     this.waiting.push(...files);
     this.expected += files.length;
     this.tell();
-    while (this.sending < 2 && this.waiting.length) this.sendNext();
+    if (!this.sending && this.waiting.length) this.sendNext();  // one after the other: the order stays
   }
 
   async sendNext() {
