@@ -230,8 +230,8 @@ def test_two_people_at_once_do_not_see_each_other(browser, serve, page_config):
     with opened(browser, page.url) as one, opened(browser, page.url) as other:
         one.set_input_files("#pick", sorted(TEST_DATA.glob("*.jpg")))
         other.set_input_files("#pick", [TEST_DATA / "image_00001_0.jpg"])
-        wait_for(other, "check-view .say >> nth=0", "1 picture checked")
-        wait_for(one, "check-view .say >> nth=0", "15 pictures checked")
+        wait_for(other, "check-view .say >> nth=0", "^1 picture checked")
+        wait_for(one, "check-view .say >> nth=0", "^15 pictures checked")
         assert one.locator("check-view .card").count() == 15
         assert other.locator("check-view .card").count() == 1
         assert text(other, "check-view .card .name") == "image_00001_0.jpg"
