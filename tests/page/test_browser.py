@@ -298,7 +298,7 @@ def test_every_view_at_every_width_by_day_and_by_night_without_serious_faults(br
                     tab.get_by_role("tab", name=name).click()
                     if name == "Check":
                         tab.set_input_files("#pick", sorted(TEST_DATA.glob("*.jpg"))[:6])
-                        wait_for(tab, "check-view .say >> nth=0", "6 pictures checked")
+                        wait_for(tab, "check-view .say >> nth=0", "^6 pictures checked")
                     else:
                         tab.wait_for_timeout(500)
                     keep_screenshot(tab, f"{name.split()[0].lower()}-{scheme}-{width}")

@@ -12,6 +12,7 @@ class CheckView extends HTMLElement {
     this.results = [];
     this.waiting = []; // files that are not sent yet
     this.sending = 0;
+    this.unseen = false;
     this.expected = 0; // pictures, sent or not
     this.drawn = new Map(); // cards by token
     this.refused = [];
@@ -99,6 +100,7 @@ class CheckView extends HTMLElement {
         this.fail(file.size ? error.message : `${file.name} is empty, or a folder: choose pictures`);
         if (error.status === 410 && error.message.startsWith("your pictures were removed")) await this.again();
       }
+      this.unseen = true; // whatever an answer that is on its way says
       this.follow();
     }
     this.sending -= 1;
@@ -114,6 +116,7 @@ class CheckView extends HTMLElement {
   async example(i) {
     try {
       await ask(`check/examples/${i}`, { method: "POST", headers: this.headers() });
+      this.unseen = true;
     } catch (error) { this.fail(error.message); }
     this.follow();
   }
@@ -125,7 +128,7 @@ class CheckView extends HTMLElement {
       do {
         await this.look();
         await new Promise((done) => setTimeout(done, 350));
-      } while (this.sending || this.results.length < this.total);
+      } while (this.sending || this.unseen || this.results.length < this.total);
     } catch (error) { this.fail(error.message); }
     this.following = false;
   }
@@ -133,6 +136,7 @@ class CheckView extends HTMLElement {
   async look() {
     if (!this.visitor) return;
     const since = this.results.length;
+    this.unseen = false;
     const said = await ask("check/results", { query: { since }, headers: this.headers() });
     this.total = said.total;
     this.queued = said.queued;
@@ -143,7 +147,7 @@ class CheckView extends HTMLElement {
   }
 
   tell() {
-    if (!this.sending && !this.waiting.length) this.expected = this.total ?? 0;
+    if (!this.sending && !this.waiting.length && !this.unseen) this.expected = this.total ?? 0;
     const total = Math.max(this.expected, this.total ?? 0);
     const done = this.results.length;
     this.bar.hidden = done >= total;
