@@ -4,7 +4,6 @@ Every picture is seen once, what the model makes of it is kept in memory, and al
 ``lessons``. The result is a run folder like any other; nothing uses it until somebody names it.
 """
 
-import hashlib
 import logging
 import os
 from dataclasses import dataclass
@@ -15,14 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from artifact_utils.audit.duplicates import near_duplicate_groups
-from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
+from artifact_utils.detector import Detector
 from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.labelled import Labelled, groups_of, labelled_pictures, path_below
 from artifact_utils.filtering.lesson_report import Learned, report, taught_model, write_run
 from artifact_utils.filtering.lesson_views import OnProgress, Seer
 from artifact_utils.filtering.lessons import Labels, joined, teach
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
-from artifact_utils.filtering.scoring import list_pictures
+from artifact_utils.filtering.scoring import list_pictures, load_detector, model_file
 from artifact_utils.filtering.state import State, open_state
 from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.runs import free_folder
@@ -93,7 +92,7 @@ def learn(
             f"{counts.sum()} pictures of {material.folder} are labelled, {counts[ARTIFACT]} with an artifact: learning "
             f"needs {MIN_LABELS}, at least {MIN_OF_A_CLASS} of each class"
         )
-    detector = _detector(config)
+    detector, sha256 = load_detector(config)
     rng = np.random.default_rng(seed)
     beside = [material.clean[i] for i in rng.permutation(len(material.clean))[:N_BESIDE]]
     beside += [p.file for p in labelled if p.label == CLEAN][: max(N_BESIDE - len(beside), 0)]
@@ -105,7 +104,7 @@ def learn(
     groups, _ = pd.factorize(np.array(groups_of(material.folder, labelled)))
     labels = Labels(views, targets, groups, joined(clean, made), _halves(len(clean)))
     names = [os.fsdecode(picture.correction.path) for picture in labelled]
-    return _write(config, detector, labels, names, seed)
+    return _write(config, detector, sha256, labels, names, seed)
 
 
 def fit_generator(
@@ -124,7 +123,7 @@ def fit_generator(
     if not material.labelled:
         below = list_pictures(material.folder, config.move_flagged)
         files = [material.folder / os.fsdecode(path) for path, _ in below]
-    detector = _detector(config)
+    detector, sha256 = load_detector(config)
     rng = np.random.default_rng(seed)
     files = [files[i] for i in rng.permutation(len(files))[:N_FITTED]]
     with Seer(detector, 2 * len(files), on_progress) as seer:
@@ -136,7 +135,7 @@ def fit_generator(
     nothing, rule = np.zeros(0, dtype=np.int64), f"false_alarms={FALSE_ALARMS}"
     labels = Labels(joined(clean, made), _halves(len(clean)), groups, clean[:0], nothing, rule)
     names = [os.path.relpath(file, material.folder) for file in files]
-    return _write(config, detector, labels, [*names, *(f"{n} with a made artifact" for n in names)], seed)
+    return _write(config, detector, sha256, labels, [*names, *(f"{n} with a made artifact" for n in names)], seed)
 
 
 def _halves(n: int) -> npt.NDArray[np.int64]:
@@ -151,37 +150,23 @@ def _material(config: FilterConfig) -> Material:
         return gather(state, config)
 
 
-def _model_file(config: FilterConfig) -> Path:
-    return checkpoint_file(config.run) if config.run else pretrained_file()
-
-
-def _detector(config: FilterConfig) -> Detector:
-    return Detector.load(
-        _model_file(config),
-        threshold=config.threshold,
-        device=config.device,
-        only=config.only_families,
-        ignore=config.ignored_families,
-    )
-
-
-def _write(config: FilterConfig, detector: Detector, labels: Labels, names: list[str], seed: int) -> Learned:
+def _write(
+    config: FilterConfig, detector: Detector, sha256: str, labels: Labels, names: list[str], seed: int
+) -> Learned:
     """Learn, measure and write the run."""
-    file = _model_file(config)
-    table = Outputs.of(config).table
-    run = config.learned or free_folder(
-        table.parent, f"{table.name.removesuffix('.csv').removesuffix('.scores')}.learned"
-    )
+    beside = Outputs.of(config).beside("learned")
+    run = config.learned or free_folder(beside.parent, beside.name)
     if run.exists():
         raise FilterError(f"--learned {run} is there already: name a new folder")
     lesson = teach(labels, detector.info.temperature, seed=seed)
     learned = report(run, detector.info, labels, lesson, names, seed)
     counted = [detector.info.families.index(name) for name in detector.families] or [0]
+    file = model_file(config)
     model, info = taught_model(file, lesson, counted)
     said = {
         "learned_from": config.folder,
         "model": file,
-        "model_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "model_sha256": sha256,
         "pictures": len(labels.targets),
         "artifacts": int(labels.targets.sum()),
         "families": detector.families,

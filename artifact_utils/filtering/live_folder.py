@@ -73,10 +73,7 @@ class LiveFolder:
     def __init__(self, config: FilterConfig, detector: Detector, sha256: str) -> None:
         if not config.folder.is_dir():
             raise FilterError(f"no folder {config.folder}: name a folder of portraits")
-        table = Outputs.of(config).table
-        self._beside = table.with_name(table.name.removesuffix(".csv").removesuffix(".scores"))
-        flagged = config.move_flagged or self._beside.with_name(f"{self._beside.name}.flagged")
-        self.config = replace(config, move_flagged=flagged)
+        self.config = replace(config, move_flagged=config.move_flagged or Outputs.of(config).beside("flagged"))
         self.detector = detector
         self.table = ScoreTable(detector.info.families, detector.info.sharpness)
         self._lock = threading.RLock()  # of the table and of what is said of the scoring
@@ -213,9 +210,7 @@ class LiveFolder:
             FilterError: there is none of this number.
         """
         with self._lock:
-            row = self.table.rows.get(number)
-        if row is None:
-            raise FilterError("this picture is not in the folder any more: load the page anew")
+            row = self.table.row(number)
         return dict(zip(self.table.known, row.chances, strict=False))
 
     def file(self, number: int) -> Path:
@@ -225,9 +220,7 @@ class LiveFolder:
             FilterError: there is none of this number.
         """
         with self._lock:
-            row = self.table.rows.get(number)
-        if row is None:
-            raise FilterError("this picture is not in the folder any more: load the page anew")
+            row = self.table.row(number)
         if row.moved:
             with self._opened() as state:
                 for move in reversed(state.moves(MOVED)):
@@ -343,7 +336,8 @@ class LiveFolder:
 
     def export_labels(self) -> Exported:
         """Copy the labelled pictures as a labelled data set to a new folder; errors are those of ``export_state``."""
-        names = [self._beside.name + ".labels", *(f"{self._beside.name}.labels-{n}" for n in range(2, 1000))]
-        target = next(path for path in map(self._beside.with_name, names) if not os.path.lexists(path))
+        labels = Outputs.of(self.config).beside("labels")
+        names = [labels.name, *(f"{labels.name}-{n}" for n in range(2, 1000))]
+        target = next(path for path in map(labels.with_name, names) if not os.path.lexists(path))
         with self._opened() as state:
             return export_state(state, target)

@@ -110,3 +110,7 @@ class Outputs:
                 raise FilterError(f"nothing can lie beside {folder}: name a table with --scores")
             table = folder.with_name(f"{folder.name}.scores.csv")
         return cls(table, table.with_suffix(".jpg"), table.with_suffix(".sqlite"))
+
+    def beside(self, what: str) -> Path:
+        """Where something else of the folder lies: ``FOLDER.what``, beside the table."""
+        return self.table.with_name(f"{self.table.name.removesuffix('.csv').removesuffix('.scores')}.{what}")

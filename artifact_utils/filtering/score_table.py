@@ -65,8 +65,8 @@ class ScoreTable:
             raise FilterError(f"the state says nothing of {missing[0]}: name another table with --scores")
         return tuple(chances[name] for name in self.known)
 
-    def touch(self, number: int) -> Row:
-        """The row of a number, which is going to be changed.
+    def row(self, number: int) -> Row:
+        """The row of a number.
 
         Raises:
             FilterError: there is none.
@@ -74,6 +74,11 @@ class ScoreTable:
         row = self.rows.get(number)
         if row is None:
             raise FilterError("this picture is not in the folder any more: load the page anew")
+        return row
+
+    def touch(self, number: int) -> Row:
+        """``row``, which is going to be changed."""
+        row = self.row(number)
         self.version += 1
         row.version = self.version
         return row

@@ -93,13 +93,18 @@ def score_folder(config: FilterConfig) -> Scored:
     )
 
 
+def model_file(config: FilterConfig) -> Path:
+    """The checkpoint that a config names."""
+    return checkpoint_file(config.run) if config.run else pretrained_file()
+
+
 def load_detector(config: FilterConfig) -> tuple[Detector, str]:
     """The detector that a config names, and the SHA-256 of its file.
 
     Raises:
         CheckpointError, ConfigError: as ``Detector.load``.
     """
-    model = checkpoint_file(config.run) if config.run else pretrained_file()
+    model = model_file(config)
     detector = Detector.load(
         model,
         threshold=config.threshold,

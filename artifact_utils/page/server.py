@@ -68,9 +68,7 @@ def build_app(config: PageConfig, visits: Visits, live: LiveFolder | None, examp
     audit = None
     if live is not None:
         app.include_router(sort_routes(live))
-        table = Outputs.of(live.config).table
-        out = table.with_name(table.name.removesuffix(".csv").removesuffix(".scores") + ".audit")
-        audit = Audit(live.config.folder, out)
+        audit = Audit(live.config.folder, Outputs.of(live.config).beside("audit"))
     named = [config.run] if config.run is not None and config.run.is_dir() else []
 
     def runs() -> list[Path]:
