@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import math
+import os
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -131,7 +132,7 @@ def newest_run(root: Path = Path("runs")) -> Path:
 def free_folder(root: Path, name: str) -> Path:
     """``root/name``, or the first of ``root/name-2``, ``root/name-3`` and so on that is not taken."""
     candidate, number = root / name, 2
-    while candidate.exists():
+    while os.path.lexists(candidate):
         candidate, number = root / f"{name}-{number}", number + 1
     return candidate
 

@@ -26,6 +26,7 @@ from artifact_utils.filtering.state import MOVED, Score, State, open_state
 from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.metrics.bootstrap import share_interval
 from artifact_utils.predictions import counting
+from artifact_utils.runs import free_folder
 
 logger = logging.getLogger(__name__)
 
@@ -337,7 +338,5 @@ class LiveFolder:
     def export_labels(self) -> Exported:
         """Copy the labelled pictures as a labelled data set to a new folder; errors are those of ``export_state``."""
         labels = Outputs.of(self.config).beside("labels")
-        names = [labels.name, *(f"{labels.name}-{n}" for n in range(2, 1000))]
-        target = next(path for path in map(labels.with_name, names) if not os.path.lexists(path))
         with self._opened() as state:
-            return export_state(state, target)
+            return export_state(state, free_folder(labels.parent, labels.name))
