@@ -20,6 +20,7 @@ class SortView extends HTMLElement {
     this.rows = new Map();
     this.version = 0;
     this.list = [];
+    this.lastSent = Promise.resolve();
     this.busy = make("progress", { max: 1, value: 0, "aria-label": "pictures scored", hidden: true });
     this.says = make("p", { class: "say", role: "status" });
     this.counts = make("p", { class: "say counts", role: "status" });
@@ -238,6 +239,13 @@ class SortView extends HTMLElement {
     return true;
   }
 
+  // Requests on their way side by side may arrive in any order, and undo takes back what arrived last.
+  inOrder(send) {
+    const answer = this.lastSent.then(send);
+    this.lastSent = answer.catch(() => null);
+    return answer;
+  }
+
   async label(verdict) {
     const row = this.list[this.grid.here];
     if (!row) return;
@@ -247,7 +255,7 @@ class SortView extends HTMLElement {
     this.grid.refresh();
     if (this.viewer.isOpen) this.open(next); else this.grid.go(next);
     try {
-      await ask("sort/label", { json: { id: row.id, verdict } });
+      await this.inOrder(() => ask("sort/label", { json: { id: row.id, verdict } }));
       this.failed.textContent = "";
     } catch (error) {
       row.label = before;
@@ -259,7 +267,7 @@ class SortView extends HTMLElement {
 
   async undo() {
     try {
-      const { id } = await ask("sort/unlabel", { method: "POST" });
+      const { id } = await this.inOrder(() => ask("sort/unlabel", { method: "POST" }));
       await this.look();
       if (id === null) { this.says.textContent = "no label was given since the page was opened"; return; }
       const index = this.list.findIndex((row) => row.id === id);
@@ -278,7 +286,7 @@ class SortView extends HTMLElement {
     this.failed.textContent = "";
     for (const button of [this.away, this.back, this.export]) button.disabled = true;
     try {
-      const said = await ask(path, json ? { json } : { method: "POST" });
+      const said = await this.inOrder(() => ask(path, json ? { json } : { method: "POST" }));
       await this.look();
       this.says.textContent = said.said;
     } catch (error) { this.failed.textContent = error.message; }
