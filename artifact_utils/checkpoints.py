@@ -100,18 +100,15 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
         CheckpointError: the file is missing, damaged, or not a checkpoint of this project.
         WeightsError: its backbone is one that comes with this package, and is missing or damaged there.
     """
-    if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}: name a run folder or a .safetensors file")
+    info = read_info(path)
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("artifact_utils")
             shapes = {name: torch.empty(file.get_slice(name).get_shape(), device="meta") for name in file.keys()}  # noqa: SIM118 (no mapping)
-        info = parse_info(path, text)
         with torch.device("meta"):
             _fit(path, _empty_model(path, info), shapes)  # whatever the header says, no memory is taken yet
         state = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file ({error}): train again or copy it anew") from error
+        raise _not_safetensors(path, error) from error
     if not all(torch.isfinite(tensor).all() for tensor in state.values() if tensor.is_floating_point()):
         raise CheckpointError(f"{path} holds weights that are not finite: train again or copy it anew")
     model = _empty_model(path, info)
@@ -119,6 +116,25 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
         load_imagenet(model.backbone)
     model.load_state_dict(_fit(path, model, state))
     return model.to(device).eval(), info
+
+
+def read_info(path: Path) -> ModelInfo:
+    """What a checkpoint says of its model; the weights are not read.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not a checkpoint of this project.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}: name a run folder or a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return parse_info(path, (file.metadata() or {}).get("artifact_utils"))
+    except (SafetensorError, OSError) as error:
+        raise _not_safetensors(path, error) from error
+
+
+def _not_safetensors(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is not a safetensors file ({error}): train again or copy it anew")
 
 
 def _empty_model(path: Path, info: ModelInfo) -> ArtifactClassifier:

@@ -6,7 +6,7 @@ stores it as ``config.json``. The groups are its base classes: their fields are 
 
 import logging
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -97,6 +97,9 @@ class ModelOptions:
     vgg19 where there is a GPU and its weights can be had, efficientnet_lite0 otherwise."""
     weights: Weights = "imagenet"
     """Where the backbone starts: imagenet (or whatever else a name stands for), or none for a random start."""
+    init: str = ""
+    """What the whole model starts from, in place of --weights: packaged (the detector that comes with this package), or
+    a run. Its architecture, size and aspect are taken over."""
     frozen: float | None = None
     """Share of the backbone, from the input on, that keeps its first weights: 0 trains all of it, 1 the head alone."""
     draws: int | None = None
@@ -285,6 +288,8 @@ def resolve(config: TrainConfig) -> ResolvedConfig:
     from artifact_utils.device import resolve_device
 
     device = resolve_device(config.device)
+    if config.init:
+        config = _as_begun(config)
     arch = resolve_arch(device, config.weights) if config.arch == "auto" else config.arch
     check_arch(arch)
     cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of this process
@@ -305,6 +310,33 @@ def resolve(config: TrainConfig) -> ResolvedConfig:
     resolved = ResolvedConfig(**(values | {"device": device, "arch": arch}))
     _check(resolved)
     return resolved
+
+
+def _as_begun(config: TrainConfig) -> TrainConfig:
+    """The config with what the model has that it starts from.
+
+    Raises:
+        ConfigError: something else is asked for.
+        CheckpointError: there is no such model.
+    """
+    from artifact_utils.checkpoints import read_info
+    from artifact_utils.detector import initial_file
+
+    info = read_info(initial_file(config.init))
+    if config.arch not in ("auto", info.arch):
+        raise ConfigError(f"--init {config.init} is of --arch {info.arch}, not {config.arch}: leave --arch out")
+    if config.locates != info.locates:
+        needed = "needs" if info.locates else "allows no"
+        raise ConfigError(f"--init {config.init} {needed} --mask-weight and --synthetic-fraction above 0")
+    preset = PRESETS.get(info.arch, _LARGE)
+    if config.image_size is None and info.image_size != preset.get("eval_size", preset["image_size"]):
+        config = replace(config, image_size=info.image_size, eval_size=config.eval_size or info.image_size)
+    return replace(
+        config,
+        arch=info.arch,
+        aspect=info.aspect if config.aspect == "padded" else config.aspect,  # type: ignore[arg-type]
+        pooled=info.pooled,
+    )
 
 
 def _check(config: ResolvedConfig) -> None:

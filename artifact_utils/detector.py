@@ -330,6 +330,16 @@ def pretrained_file() -> Path:
     return PRETRAINED
 
 
+def initial_file(init: str) -> Path:
+    """The checkpoint that ``TrainConfig.init`` stands for: ``packaged``, a run folder or a file."""
+    return pretrained_file() if init == "packaged" else checkpoint_file(init)
+
+
+def initial_model(init: str) -> ArtifactClassifier | None:
+    """The model that ``TrainConfig.init`` names; None where it is empty."""
+    return load_checkpoint(initial_file(init))[0] if init else None
+
+
 def package(run: Path, threshold: float | None = None) -> None:
     """Make the best model of a run the detector that comes with the package, its weights in 16 bits.
 

@@ -201,6 +201,33 @@ class ArtifactClassifier(nn.Module):
         """Logits (N,) of pictures from those of their families, (N, F)."""
         return smooth_maximum(families[:, self.counted], dim=1)
 
+    def start_from(self, other: "ArtifactClassifier") -> None:
+        """Take over the weights of a model of the same architecture: of its locator, what it says of families that both
+        tell apart. What a person's labels have taught it stays behind.
+
+        Raises:
+            WeightsError: its backbone is one that comes with this package, and is missing there.
+        """
+        if other.backbone.packaged:
+            load_imagenet(self.backbone)
+        own = self.state_dict()
+        if "backbone.network.pos_embed" in own:
+            other.backbone.resize_positions(own["backbone.network.pos_embed"].shape[1])
+        state = {name: tensor for name, tensor in other.state_dict().items() if not name.startswith("taught.")}
+        if self.families != other.families:
+            rows = [
+                (self.families.index(name), other.families.index(name))
+                for name in self.families
+                if name in other.families
+            ]
+            for name in [
+                name for name in state if name.startswith(("locator.layers.4.", "locator.gain", "locator.bias"))
+            ]:
+                for row, their_row in rows:
+                    own[name][row] = state[name][their_row]
+                state[name] = own[name]
+        self.load_state_dict(own | state)
+
     def freeze(self, share: float) -> None:
         """Freeze the first ``share`` of the backbone's layer groups, from 0 (train all) to 1 (the head alone).
 
@@ -298,6 +325,7 @@ def build_model(
     locates: bool = False,
     families: tuple[str, ...] = (),
     pooled: bool = True,
+    start: ArtifactClassifier | None = None,
 ) -> ArtifactClassifier:
     """Build a model, its head always freshly initialised from torch's global generator.
 
@@ -308,6 +336,7 @@ def build_model(
         also_at: other sides at which it looks at a picture again in use.
         locates, pooled: whether it says where the artifact is, and whether it looks at the average as well.
         families: that it tells apart where it says so.
+        start: a model with the same architecture, head and locator whose weights it starts from instead.
 
     Raises:
         ArchError: there is no such network, or it cannot be used at these sizes.
@@ -317,6 +346,8 @@ def build_model(
     if weights not in ("imagenet", "none"):
         raise ValueError(f"unknown weights {weights!r}: choose imagenet or none")
     model = ArtifactClassifier(arch, image_size, also_at=also_at, locates=locates, families=families, pooled=pooled)
-    if weights == "imagenet":
+    if start is not None:
+        model.start_from(start)
+    elif weights == "imagenet":
         load_imagenet(model.backbone)
     return model

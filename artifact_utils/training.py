@@ -25,7 +25,7 @@ from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import ResolvedConfig, Schedule, TrainConfig
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import Sample
-from artifact_utils.detector import Detector
+from artifact_utils.detector import Detector, initial_model
 from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results
@@ -183,6 +183,7 @@ class Learner:
         self.model = build_model(
             config.arch,
             weights="none" if restored and not comes_packaged(config.arch) else config.weights,
+            start=None if restored and not comes_packaged(config.arch) else initial_model(config.init),
             image_size=config.eval_size,
             also_at=config.also_at,
             locates=config.locates,

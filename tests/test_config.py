@@ -4,7 +4,9 @@ import logging
 
 import pytest
 
+from artifact_utils.checkpoints import CheckpointError
 from artifact_utils.config import PRESETS, RANGES, ConfigError, ResolvedConfig, TrainConfig, resolve
+from artifact_utils.detector import Detector
 
 
 def test_a_preset_fills_what_is_left_open_and_nothing_else():
@@ -59,6 +61,20 @@ def test_the_size_of_evaluation_is_that_of_training_unless_somebody_says():
     assert resolve(TrainConfig(arch="mobilenet_v2", device="cpu")).eval_size == 160
     assert resolve(TrainConfig(arch="efficientnet_lite0", eval_size=224, device="cpu")).eval_size == 224
     assert resolve(TrainConfig(arch="vit_b_16", eval_size=256, device="cpu")).eval_size == 256
+
+
+def test_a_run_that_starts_from_the_packaged_detector_is_like_it():
+    begun = resolve(TrainConfig(init="packaged", synthetic_fraction=1.0, device="cpu"))
+    info = Detector.from_pretrained(device="cpu").info
+    assert (begun.arch, begun.eval_size, begun.aspect, begun.pooled) == (
+        info.arch, info.image_size, info.aspect, info.pooled,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="is of --arch clip_vit_b16, not resnet18"):
+        resolve(TrainConfig(init="packaged", arch="resnet18", device="cpu"))
+    with pytest.raises(ConfigError, match="--init packaged needs --mask-weight and --synthetic-fraction above 0"):
+        resolve(TrainConfig(init="packaged", synthetic_fraction=0.0, device="cpu"))
+    with pytest.raises(CheckpointError, match="no checkpoint at nowhere"):
+        resolve(TrainConfig(init="nowhere", device="cpu"))
 
 
 def test_features_are_kept_where_the_whole_backbone_is_frozen():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from artifact_utils.backbones import NETWORKS, ArchError
+from artifact_utils.backbones import NETWORKS, ArchError, load_imagenet
 from artifact_utils.models import ArtifactClassifier, build_model, fuse_batch_norm, smooth_maximum
 
 
@@ -133,6 +133,28 @@ def test_a_picture_looked_at_in_two_sizes_has_the_mean_answer():
     torch.testing.assert_close(both.logits, (alone.logits + small.logits) / 2)
     assert both.places.shape == alone.places.shape
     assert not torch.equal(both.places, alone.places)
+
+
+@pytest.mark.parametrize(("arch", "side"), [("efficientnet_lite0", 64), ("clip_vit_b16", 64), ("test_vit", 96)])
+def test_a_model_starts_from_another_in_all_that_both_have(arch, side):
+    def build(families, image_size=64, start=None):
+        model = build_model(
+            arch, weights="none", image_size=image_size, locates=True, families=families, pooled=False, start=start
+        )
+        if arch == "clip_vit_b16":
+            load_imagenet(model.backbone)
+            model.freeze(1.0)
+        return model.eval()
+
+    other, images = build(("hands", "text")), torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = other.locate(images)
+        torch.testing.assert_close(build(("hands", "text"), start=other).locate(images), expected)
+        fewer = build(("text", "gaze"), side, start=other)
+        found = fewer.locate(images).families
+    assert not torch.allclose(found[:, 1], expected.families[:, 0])  # gaze is as it was
+    if side == 64:
+        torch.testing.assert_close(found[:, 0], expected.families[:, 1])
 
 
 def test_a_frozen_packaged_backbone_can_be_exported():

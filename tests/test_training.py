@@ -212,6 +212,15 @@ def test_the_script_reports_bad_input_in_a_line_and_exits_with_two(config, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_can_start_from_another(config, tmp_path):
+    first = train(replace(config, epochs=2))
+    second = train(replace(config, epochs=0, init=str(first), out=tmp_path / "second", arch="auto", image_size=None))
+    before, after = weights_of(first), weights_of(second)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert load_checkpoint(second / "best.safetensors")[1].image_size == 32
+
+
 @pytest.mark.parametrize("also_at", [(), (48,)])
 def test_evaluation_may_look_at_larger_pictures_and_more_than_once(config, also_at):
     run = train(replace(config, epochs=1, eval_size=64, also_at=also_at))

@@ -27,6 +27,7 @@ from artifact_utils.cache.squares import MEMORY_BYTES
 from artifact_utils.config import ResolvedConfig, SynthesisOptions
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import ArtifactDataset, Draw, Sample
+from artifact_utils.detector import initial_model
 from artifact_utils.device import amp_dtype
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.loaders import Loaders, loader_of
@@ -126,9 +127,11 @@ class FeatureStore:
         self.model = build_model(
             config.arch,
             weights=config.weights,
+            start=initial_model(config.init),
             image_size=config.eval_size,
             locates=config.locates,
             pooled=config.pooled,
+            families=config.told_apart,
         )
         self.model.to(device).eval().requires_grad_(False)
         self.normalize = build_transforms(self.model.backbone.mean, self.model.backbone.std)
