@@ -121,6 +121,8 @@ class ModelOptions:
     pooled: bool | None = None
     """Whether a head on the averaged features has a say beside the map that says where. By default only VGG-19's, which
     is part of its recipe: alone, the map is the better judge."""
+    dropout: float | None = None
+    """Share of the channels that the locator does without, others in each picture, while it is trained."""
     mask_weight: float = 1.0
     """Weight of the loss that teaches where, on the masks of the artifacts made on the spot. 0: a model that does not
     say where."""
@@ -219,6 +221,7 @@ class ResolvedConfig(TrainConfig):
     image_size: int
     eval_size: int
     pooled: bool
+    dropout: float
     epochs: int
     batch_size: int
     lr: float
@@ -237,7 +240,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "efficientnet_b0": _LARGE | {"lr": 5e-4},
     "convnext_tiny": _LARGE,
     "vit_b_16": _LARGE | {"lr": 5e-5},
-    "clip_vit_b16": _LARGE | {"frozen": 1.0, "draws": 3000, "epochs": 12, "lr": 1e-3},
+    "clip_vit_b16": _LARGE | {"frozen": 1.0, "draws": 3000, "dropout": 0.75, "epochs": 12, "lr": 1e-3},
 }
 """The recipe of each architecture: what a field of ``TrainConfig`` left at None becomes. Any other timm model gets that
 of ``convnext_tiny``."""
@@ -258,6 +261,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "draws": (0, 10_000_000),
     "image_size": (32, 1024),
     "eval_size": (32, 1024),
+    "dropout": (0.0, 0.95),
     "mask_weight": (0.0, 1000.0),
     "family_weight": (0.0, 1000.0),
     "epochs": (0, 10_000),
@@ -305,6 +309,7 @@ def resolve(config: TrainConfig) -> ResolvedConfig:
     if frozen < 1 or config.teachers or config.also_at:
         filled["draws"] = 0
     filled.setdefault("draws", 0)
+    filled.setdefault("dropout", 0.5)
     given = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
     values = given | {name: value for name, value in filled.items() if given[name] is None}
     resolved = ResolvedConfig(**(values | {"device": device, "arch": arch}))

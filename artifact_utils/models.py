@@ -90,6 +90,7 @@ class ArtifactClassifier(nn.Module):
             the answers are averaged (multi-scale testing).
         pooled: whether it has the head. The locator is better alone: the head learns how artifacts are made on the spot
             rather than what they are.
+        dropout: of the locator in training.
         taught: whether it has a layer on the averages of the maps that a person's labels have taught, see
             ``filtering.learning``. It starts from 0 and is not trained otherwise.
 
@@ -108,6 +109,7 @@ class ArtifactClassifier(nn.Module):
         families: tuple[str, ...] = (),
         pooled: bool = True,
         taught: bool = False,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         if not locates and not pooled:
@@ -123,7 +125,7 @@ class ArtifactClassifier(nn.Module):
             self.head = build_head(self.backbone.n_features)
         self.families = families
         self.counted = [i for i, name in enumerate(families) if name not in OFF_BY_DEFAULT] or [0]
-        self.locator = Locator(self.backbone.n_channels, families) if locates else None
+        self.locator = Locator(self.backbone.n_channels, families, dropout=dropout) if locates else None
         self.taught: nn.Linear | None = None
         if taught:
             self.taught = nn.Linear(sum(self.backbone.n_channels), 1)
@@ -325,6 +327,7 @@ def build_model(
     locates: bool = False,
     families: tuple[str, ...] = (),
     pooled: bool = True,
+    dropout: float = 0.5,
     start: ArtifactClassifier | None = None,
 ) -> ArtifactClassifier:
     """Build a model, its head always freshly initialised from torch's global generator.
@@ -336,6 +339,7 @@ def build_model(
         also_at: other sides at which it looks at a picture again in use.
         locates, pooled: whether it says where the artifact is, and whether it looks at the average as well.
         families: that it tells apart where it says so.
+        dropout: of the locator in training.
         start: a model with the same architecture, head and locator whose weights it starts from instead.
 
     Raises:
@@ -345,7 +349,9 @@ def build_model(
     """
     if weights not in ("imagenet", "none"):
         raise ValueError(f"unknown weights {weights!r}: choose imagenet or none")
-    model = ArtifactClassifier(arch, image_size, also_at=also_at, locates=locates, families=families, pooled=pooled)
+    model = ArtifactClassifier(
+        arch, image_size, also_at=also_at, locates=locates, families=families, pooled=pooled, dropout=dropout
+    )
     if start is not None:
         model.start_from(start)
     elif weights == "imagenet":

@@ -189,6 +189,7 @@ class Learner:
             locates=config.locates,
             families=config.told_apart,
             pooled=config.pooled,
+            dropout=config.dropout,
         )
         self.model.freeze(config.frozen)
         self.model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -7,6 +7,7 @@ import pytest
 from artifact_utils.checkpoints import CheckpointError
 from artifact_utils.config import PRESETS, RANGES, ConfigError, ResolvedConfig, TrainConfig, resolve
 from artifact_utils.detector import Detector
+from artifact_utils.models import build_model
 
 
 def test_a_preset_fills_what_is_left_open_and_nothing_else():
@@ -78,7 +79,9 @@ def test_a_run_that_starts_from_the_packaged_detector_is_like_it():
 
 
 def test_features_are_kept_where_the_whole_backbone_is_frozen():
-    assert resolve(TrainConfig(arch="clip_vit_b16", device="cpu")).draws == 3000
+    kept = resolve(TrainConfig(arch="clip_vit_b16", device="cpu"))
+    assert (kept.draws, kept.dropout) == (3000, 0.75)
+    assert build_model("resnet18", weights="none", locates=True, dropout=0.75).locator.layers[1].p == 0.75
     assert resolve(TrainConfig(arch="clip_vit_b16", frozen=0.5, device="cpu")).draws == 0
     assert resolve(TrainConfig(arch="clip_vit_b16", also_at=(160,), device="cpu")).draws == 0
     assert resolve(TrainConfig(arch="resnet18", frozen=1.0, device="cpu")).draws == 0
