@@ -14,17 +14,13 @@ from torch import Tensor
 from artifact_utils.backbones import NETWORKS, ArchError, check_arch, load_imagenet, normalisation
 from artifact_utils.backbones.parameter_names import rename
 from artifact_utils.config import Aspect
-from artifact_utils.console import ArtifactUtilsError
+from artifact_utils.files.model_files import CheckpointError, initial_file
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.labels import CLASS_NAMES, FAMILY_NAMES
 from artifact_utils.models import SHARPNESS, ArtifactClassifier
 
 TEMPERATURES = 1e-3, 1e3
 """The range that a temperature may lie in."""
-
-
-class CheckpointError(ArtifactUtilsError):
-    """A file that is not a checkpoint of this project, or a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +112,11 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
         load_imagenet(model.backbone)
     model.load_state_dict(_fit(path, model, state))
     return model.to(device).eval(), info
+
+
+def initial_model(init: str) -> ArtifactClassifier | None:
+    """The model that ``TrainConfig.init`` names; None where it is empty."""
+    return load_checkpoint(initial_file(init))[0] if init else None
 
 
 def read_info(path: Path) -> ModelInfo:

@@ -325,7 +325,7 @@ def _as_begun(config: TrainConfig) -> TrainConfig:
         CheckpointError: there is no such model.
     """
     from artifact_utils.checkpoints import read_info
-    from artifact_utils.detector import initial_file
+    from artifact_utils.files.model_files import initial_file
 
     info = read_info(initial_file(config.init))
     if config.arch not in ("auto", info.arch):

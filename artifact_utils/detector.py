@@ -13,17 +13,17 @@ from PIL import Image
 from torch import Tensor
 
 from artifact_utils.cache.squares import ahead
-from artifact_utils.checkpoints import CheckpointError, ModelInfo, load_checkpoint, save_checkpoint
+from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError
 from artifact_utils.device import amp_dtype, resolve_device
 from artifact_utils.exported import READERS, ExportedModel, load_exported
+from artifact_utils.files import model_files
+from artifact_utils.files.model_files import CheckpointError, checkpoint_file, pretrained_file
 from artifact_utils.images import ImageError, load_image, load_with_size
 from artifact_utils.models import Answer, ArtifactClassifier, fuse_batch_norm, smooth_maximum
 from artifact_utils.predictions import MIN_SIDE, Prediction, counting, find_place, most_probable, verdict
 from artifact_utils.transforms.looks import Look, build_transforms, look_at, square_looks
 
-PRETRAINED = Path(__file__).parent / "pretrained" / "portraits.safetensors"
-"""The detector that comes with the package."""
 MAX_PRETRAINED_BYTES = 10_000_000
 
 
@@ -310,36 +310,6 @@ def unsquare(heat: Tensor, size: tuple[int, int]) -> np.ndarray:
     return whole[top : top + height, left : left + width]
 
 
-def checkpoint_file(run: str | Path) -> Path:
-    """The checkpoint that a run folder, or the path of one, stands for."""
-    path = Path(run)
-    return path / "best.safetensors" if path.is_dir() else path
-
-
-def pretrained_file() -> Path:
-    """Where the detector that comes with the package lies.
-
-    Raises:
-        CheckpointError: it is not there.
-    """
-    if not PRETRAINED.is_file():
-        raise CheckpointError(
-            f"no pretrained detector at {PRETRAINED}: train one with python model_training.py, then name its run "
-            f"(filter_images.py --run RUN, Detector.load), or put it there with python -m artifact_utils.pretrained RUN"
-        )
-    return PRETRAINED
-
-
-def initial_file(init: str) -> Path:
-    """The checkpoint that ``TrainConfig.init`` stands for: ``packaged``, a run folder or a file."""
-    return pretrained_file() if init == "packaged" else checkpoint_file(init)
-
-
-def initial_model(init: str) -> ArtifactClassifier | None:
-    """The model that ``TrainConfig.init`` names; None where it is empty."""
-    return load_checkpoint(initial_file(init))[0] if init else None
-
-
 def package(run: Path, threshold: float | None = None) -> None:
     """Make the best model of a run the detector that comes with the package, its weights in 16 bits.
 
@@ -359,10 +329,11 @@ def package(run: Path, threshold: float | None = None) -> None:
             f"{info.arch} takes {n_bytes / 1e6:.0f} MB, {MAX_PRETRAINED_BYTES / 1e6:.0f} are allowed: "
             "train a smaller one, such as --arch efficientnet_lite0"
         )
-    PRETRAINED.parent.mkdir(exist_ok=True)
-    save_checkpoint(PRETRAINED, model, info, half=True)
-    size = PRETRAINED.stat().st_size / 1e6
-    print(f"{PRETRAINED}: {info.arch} at {info.image_size} px, threshold {info.threshold:.3f}, {size:.1f} MB")
+    file = model_files.PRETRAINED
+    file.parent.mkdir(exist_ok=True)
+    save_checkpoint(file, model, info, half=True)
+    size = file.stat().st_size / 1e6
+    print(f"{file}: {info.arch} at {info.image_size} px, threshold {info.threshold:.3f}, {size:.1f} MB")
 
 
 def _with_threshold(info: ModelInfo, threshold: float | None) -> ModelInfo:

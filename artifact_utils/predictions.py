@@ -7,6 +7,7 @@ at the picture.
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,8 +24,7 @@ PLACE_SHARE = 0.5
 """Share of the highest probability of a map that a place next to it has to reach to belong to it."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where something is, in whole pixels of the picture: the point ``x``, ``y`` where it is clearest, and its box."""
 
     x: int
@@ -96,7 +96,7 @@ def verdict(families: Mapping[str, float], chosen: Collection[str], sharpness: f
     highest = max(logits)
     if math.isinf(highest):
         return float(highest > 0)
-    logit = (highest + math.log(sum(math.exp(value - highest) for value in logits))) / sharpness
+    logit = (highest + math.log(sum([math.exp(value - highest) for value in logits]))) / sharpness
     return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
 
 
@@ -127,14 +127,14 @@ def doubts(probability: float, families: Mapping[str, float], counted: Collectio
 
 
 def _logit(probability: float) -> float:
-    if probability in (0, 1):
-        return math.copysign(math.inf, probability - 0.5)
-    return math.log(probability) - math.log1p(-probability)
+    if 0 < probability < 1:
+        return math.log(probability) - math.log1p(-probability)
+    return math.copysign(math.inf, probability - 0.5)
 
 
 def most_probable(families: Mapping[str, float], chosen: Collection[str]) -> str:
     """The family with the highest probability among the chosen; empty where there are none."""
-    return max(chosen, key=lambda name: families[name], default="")
+    return max(chosen, key=families.__getitem__, default="")
 
 
 def find_place(

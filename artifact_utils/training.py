@@ -21,11 +21,11 @@ from torch.utils.data import DataLoader
 from artifact_utils import distributed
 from artifact_utils.backbones import comes_packaged
 from artifact_utils.cache.kept_features import keep_features
-from artifact_utils.checkpoints import ModelInfo, save_checkpoint
+from artifact_utils.checkpoints import ModelInfo, initial_model, save_checkpoint
 from artifact_utils.config import ResolvedConfig, Schedule, TrainConfig
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import Sample
-from artifact_utils.detector import Detector, initial_model
+from artifact_utils.detector import Detector
 from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results

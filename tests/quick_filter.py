@@ -37,7 +37,7 @@ def quick_filter(folder: Path) -> Iterator[FilterConfig]:
     (folder / "model.safetensors").write_bytes(b"model")
     (folder / "portraits").mkdir()
     with ExitStack() as stack:
-        stack.enter_context(patch("artifact_utils.filtering.scoring.Detector", QuickDetector))
+        stack.enter_context(patch("artifact_utils.detector.Detector", QuickDetector))
         stack.enter_context(patch("artifact_utils.filtering.moving.BATCH", 3))
         stack.enter_context(patch("artifact_utils.files.databases.SYNCHRONOUS", "OFF"))  # a kill is no power cut
         stack.enter_context(patch("os.fsync"))

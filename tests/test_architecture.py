@@ -51,7 +51,7 @@ LAYERS = (
 """From the ground up. A module may import from its own layer and from those below it, a ``__main__`` from all."""
 
 UPWARD = {
-    "config": {"backbones.networks", "backbones.weights", "checkpoints", "detector", "metrics.thresholds"},
+    "config": {"backbones.networks", "backbones.weights", "checkpoints", "metrics.thresholds"},
     "export": {"demo.openpeople"},
 }
 """Imports of a higher layer, allowed inside functions only: module -> modules."""

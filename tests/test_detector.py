@@ -13,6 +13,7 @@ from artifact_utils.checkpoints import CheckpointError, ModelInfo, save_checkpoi
 from artifact_utils.config import ConfigError
 from artifact_utils.console import run_cli
 from artifact_utils.detector import Detector
+from artifact_utils.files import model_files
 from artifact_utils.images import ImageError
 from artifact_utils.labels import parse_label
 from artifact_utils.metrics.calibration import scale_threshold
@@ -84,8 +85,8 @@ def test_what_cannot_be_loaded_or_read(run, tmp_path):
 @pytest.fixture
 def pretrained(tmp_path, monkeypatch):
     """Where the packaged detector is looked for: nothing is there yet."""
-    monkeypatch.setattr(module, "PRETRAINED", tmp_path / "package" / "portraits.safetensors")
-    return module.PRETRAINED
+    monkeypatch.setattr(model_files, "PRETRAINED", tmp_path / "package" / "portraits.safetensors")
+    return model_files.PRETRAINED
 
 
 def command(monkeypatch, *arguments):
@@ -142,7 +143,7 @@ def packaged():
 
 def test_the_detector_that_comes_with_the_package(portrait):
     detector = Detector.from_pretrained(device="cpu")
-    assert module.PRETRAINED.stat().st_size <= module.MAX_PRETRAINED_BYTES
+    assert model_files.PRETRAINED.stat().st_size <= module.MAX_PRETRAINED_BYTES
     assert 0.0 < detector.threshold < 1.0
     assert detector.locate(portrait).shape == np.asarray(Image.open(portrait)).shape[:2]
 

@@ -24,10 +24,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from artifact_utils import distributed
 from artifact_utils.cache.squares import MEMORY_BYTES
+from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import ResolvedConfig, SynthesisOptions
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import ArtifactDataset, Draw, Sample
-from artifact_utils.detector import initial_model
 from artifact_utils.device import amp_dtype
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.loaders import Loaders, loader_of

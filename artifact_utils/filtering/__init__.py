@@ -19,7 +19,7 @@ _HOME = {
     "learn": "learning",
     "fit_generator": "learning",
 }
-"""Module of each public name: scoring imports PyTorch, the others do not."""
+"""Module of each public name: learning imports PyTorch, scoring does once a picture needs it."""
 
 __all__ = list(_HOME)
 

@@ -8,7 +8,6 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from artifact_utils.images import ImageError, load_image
 
 TILE, CAPTION, TILE_COLUMNS = 256, 20, 6  # pixels, pixels, pictures
-N_WORST = 24  # pictures on a sheet
 
 
 def draw_contact_sheet(folder: Path, worst: list[tuple[float, str]], threshold: float) -> Image.Image:

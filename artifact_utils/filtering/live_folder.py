@@ -85,8 +85,8 @@ class LiveFolder:
         with ExitStack() as stack:
             self._state: State = stack.enter_context(open_state(config))  # used by this thread alone
             self._n_moved = 0
-            self._judge = prepare(self._state, detector, sha256)
-            self._sha256 = sha256
+            self._judge, self._sha256 = Judge.by(detector), sha256
+            self._prepare(self._state)
             self._read(self._state)
             self._held = stack.pop_all()
 
@@ -106,6 +106,10 @@ class LiveFolder:
             state.close()
 
     # Scoring
+
+    def _prepare(self, state: State) -> None:
+        own_threshold = self.detector.threshold if self.config.threshold is None else None
+        prepare(state, self._judge, self._sha256, own_threshold=own_threshold)
 
     def start(self) -> None:
         """Score in the background what has no score yet; nothing if that is going on already."""
@@ -132,7 +136,7 @@ class LiveFolder:
         started, error = time.monotonic(), ""
         try:
             with self._opened() as state:
-                prepare(state, self.detector, self._sha256)
+                self._prepare(state)
                 total = sum(1 for _ in list_pictures(self.config.folder, self.config.move_flagged))
                 known = {row.path for row in self.table.rows.values() if not row.moved}
                 done = len(known)
@@ -146,10 +150,10 @@ class LiveFolder:
                         seconds = time.monotonic() - started
                         self._progress = Progress(min(len(known), total), total, True, seconds, "")
 
-                score_new(state, self.config, self.detector, on_scores=noted, stopped=self._stopped.is_set)
+                score_new(state, self.config, lambda: self.detector, on_scores=noted, stopped=self._stopped.is_set)
                 self._read(state)
-                write_scores(state, Outputs.of(self.config), self._judge)
-                write_sheet(state, self.config, self._judge)
+                counts = write_scores(state, Outputs.of(self.config), self._judge)
+                write_sheet(self.config, counts.worst, self._judge.threshold)
         except (ArtifactUtilsError, OSError, sqlite3.Error) as failure:
             error = str(failure)
             logger.warning("scoring %s ended: %s", self.config.folder, error)

@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import astuple
 
 from artifact_utils.files.tables import write_csv
-from artifact_utils.filtering.judging import Judge
+from artifact_utils.filtering.judging import Counts, Judge
 from artifact_utils.filtering.options import Outputs
 from artifact_utils.filtering.state import State
 
@@ -13,19 +12,23 @@ SCORE_COLUMNS = ("path", "probability", "flagged", "reason", "family", "x", "y",
 """Then comes the probability of each family that the model tells apart."""
 
 
-def write_scores(state: State, outputs: Outputs, judge: Judge) -> None:
-    """Write a row a picture, in the order of their paths; an unreadable one has a reason instead of a probability.
+def write_scores(state: State, outputs: Outputs, judge: Judge) -> Counts:
+    """Write a row a picture, in the order of their paths, and count them on the way.
 
-    ``family`` is the most probable of those that count, flagged or not; the point and the box of its place are in
-    pixels of the picture.
+    An unreadable one has a reason instead of a probability. ``family`` is the most probable of those that count,
+    flagged or not; the point and the box of its place are in pixels of the picture.
     """
+
+    counts = Counts(families=dict.fromkeys(judge.families, 0))
 
     def rows() -> Iterator[tuple[object, ...]]:
         for score in state.scores():
             said = judge(score)
+            counts.add(score, said)
             flagged = "" if said.probability is None else int(said.flagged)
-            place = ("",) * 6 if said.place is None else astuple(said.place)
-            chances = (said.families.get(name, "") for name in judge.known)
+            place = ("",) * 6 if said.place is None else said.place
+            chances = [said.families.get(name, "") for name in judge.known]
             yield os.fsdecode(score.path), said.probability, flagged, score.reason, said.family, *place, *chances
 
     write_csv(outputs.table, (*SCORE_COLUMNS, *judge.known), rows())
+    return counts

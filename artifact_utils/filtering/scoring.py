@@ -1,7 +1,5 @@
 """Scoring a whole folder, going on where it was stopped."""
 
-import hashlib
-import heapq
 import io
 import logging
 import os
@@ -9,15 +7,15 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from artifact_utils.console import os_error_text, progress_bar
-from artifact_utils.detector import Detector, checkpoint_file, pretrained_file
-from artifact_utils.device import keep_freed_memory
-from artifact_utils.files.writing import real_path, write_bytes
-from artifact_utils.filtering.contact_sheet import N_WORST, draw_contact_sheet
-from artifact_utils.filtering.judging import Judge, count, write_details
+from artifact_utils.files.model_files import checkpoint_file, pretrained_file
+from artifact_utils.files.writing import file_digest, real_path, write_bytes
+from artifact_utils.filtering.contact_sheet import draw_contact_sheet
+from artifact_utils.filtering.judging import Judge, write_details
 from artifact_utils.filtering.moving import settle_moves
 from artifact_utils.filtering.older_tables import import_scores
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
@@ -25,6 +23,9 @@ from artifact_utils.filtering.scores_csv import write_scores
 from artifact_utils.filtering.state import Score, State, open_state
 from artifact_utils.images import PICTURE_SUFFIXES, ImageError
 from artifact_utils.predictions import TOO_SMALL, Prediction
+
+if TYPE_CHECKING:
+    from artifact_utils.detector import Detector
 
 logger = logging.getLogger(__name__)
 
@@ -76,21 +77,51 @@ def score_folder(config: FilterConfig) -> Scored:
     if not config.folder.is_dir():
         raise FilterError(f"no folder {config.folder}: name a folder of portraits")
     outputs, started = Outputs.of(config), time.time()
-    keep_freed_memory()
-    detector, sha256 = load_detector(config)
-    earlier = [] if outputs.state.exists() else import_scores(config, sha256)
+    model = _Model(config)
+    if not outputs.state.exists():
+        model.detector()  # one that cannot be used says so before anything is made
+    earlier = [] if outputs.state.exists() else import_scores(config, model.sha256)
     with open_state(config) as state:
-        judge = prepare(state, detector, sha256, rescore=config.rescore)
+        judge = Judge.of_model(config, state, model.sha256) or Judge.by(model.detector())
+        prepare(state, judge, model.sha256, own_threshold=model.own_threshold, rescore=config.rescore)
         state.add_scores(earlier)
         try:
-            new = score_new(state, config, detector)
+            new = score_new(state, config, model.detector)
         finally:  # also after Ctrl-C
-            write_scores(state, outputs, judge)
-        write_sheet(state, config, judge)
-        counts = count(state.scores(), judge)
+            counts = write_scores(state, outputs, judge)
+        write_sheet(config, counts.worst, judge.threshold)
     return Scored(
-        **vars(counts), new=new, seconds=time.time() - started, threshold=detector.threshold, scores=outputs.table
+        n=counts.n,
+        flagged=counts.flagged,
+        unreadable=counts.unreadable,
+        too_small=counts.too_small,
+        families=counts.families,
+        new=new,
+        seconds=time.time() - started,
+        threshold=judge.threshold,
+        scores=outputs.table,
     )
+
+
+class _Model:
+    """The model that a config names; PyTorch is loaded when its detector is asked for, which takes seconds."""
+
+    def __init__(self, config: FilterConfig) -> None:
+        self._config, self._detector = config, None
+        self.sha256 = file_digest(model_file(config)) or ""  # the detector says what is wrong with it
+
+    @property
+    def own_threshold(self) -> float | None:
+        """Of the file, where that was read and another one was not asked for."""
+        return None if self._detector is None or self._config.threshold is not None else self._detector.threshold
+
+    def detector(self) -> "Detector":
+        """The detector; errors are those of ``load_detector``."""
+        if self._detector is None:
+            self._detector, sha256 = load_detector(self._config)
+            if sha256 != self.sha256:
+                raise FilterError(f"{model_file(self._config)} has just been replaced: run again")
+        return self._detector
 
 
 def model_file(config: FilterConfig) -> Path:
@@ -98,12 +129,16 @@ def model_file(config: FilterConfig) -> Path:
     return checkpoint_file(config.run) if config.run else pretrained_file()
 
 
-def load_detector(config: FilterConfig) -> tuple[Detector, str]:
+def load_detector(config: FilterConfig) -> "tuple[Detector, str]":
     """The detector that a config names, and the SHA-256 of its file.
 
     Raises:
         CheckpointError, ConfigError: as ``Detector.load``.
     """
+    from artifact_utils.detector import Detector  # PyTorch takes seconds to load, and is not always needed
+    from artifact_utils.device import keep_freed_memory
+
+    keep_freed_memory()
     model = model_file(config)
     detector = Detector.load(
         model,
@@ -112,52 +147,48 @@ def load_detector(config: FilterConfig) -> tuple[Detector, str]:
         only=config.only_families,
         ignore=config.ignored_families,
     )
-    return detector, hashlib.sha256(model.read_bytes()).hexdigest()
+    return detector, str(file_digest(model))
 
 
-def prepare(state: State, detector: Detector, sha256: str, *, rescore: bool = False) -> Judge:
+def prepare(
+    state: State, judge: Judge, sha256: str, *, own_threshold: float | None = None, rescore: bool = False
+) -> None:
     """Make a state ready for scores of a detector: moves that were cut off are settled first.
 
     Args:
         state: that is open.
-        detector: that scores.
+        judge: of the detector.
         sha256: of its file.
+        own_threshold: that its file names, where that is known.
         rescore: whether the scores of another model are given up; labels and moves stay.
 
     Raises:
         FilterError: the scores so far are those of another model.
     """
     settle_moves(state)
-    info = detector.info
     state.use_model(
         sha256,
-        detector.threshold,
-        counted=detector.families,
-        families=info.families,
-        sharpness=info.sharpness,
+        judge.threshold,
+        own_threshold=own_threshold,
+        counted=judge.families,
+        families=judge.known,
+        sharpness=judge.sharpness,
         rescore=rescore,
     )
-    return Judge(detector.threshold, detector.families, info.families, info.sharpness)
 
 
-def write_sheet(state: State, config: FilterConfig, judge: Judge) -> None:
-    """Write the contact sheet of the pictures that look worst."""
+def write_sheet(config: FilterConfig, worst: list[tuple[float, bytes]], threshold: float) -> None:
+    """Write the contact sheet of the pictures that look worst: probability and path, the worst first."""
     sheet = io.BytesIO()
-    draw_contact_sheet(config.folder, _worst(state, judge), judge.threshold).save(sheet, "jpeg", quality=90)
+    named = [(probability, os.fsdecode(path)) for probability, path in worst]
+    draw_contact_sheet(config.folder, named, threshold).save(sheet, "jpeg", quality=90)
     write_bytes(Outputs.of(config).sheet, sheet.getvalue())
-
-
-def _worst(state: State, judge: Judge) -> list[tuple[float, str]]:
-    """Probability and path of the pictures that look worst, the worst first."""
-    judged = ((judge(score).probability, score.path) for score in state.scores())
-    worst = heapq.nlargest(N_WORST, ((probability, path) for probability, path in judged if probability is not None))
-    return [(probability, os.fsdecode(path)) for probability, path in worst]
 
 
 def score_new(
     state: State,
     config: FilterConfig,
-    detector: Detector,
+    detector: "Callable[[], Detector]",
     *,
     on_scores: Callable[[list[Score]], object] | None = None,
     stopped: Callable[[], bool] | None = None,
@@ -167,7 +198,7 @@ def score_new(
     Args:
         state: made ready by ``prepare``.
         config: names the folder.
-        detector: that ``prepare`` was told of.
+        detector: gives the one that ``prepare`` was told of; it is not asked where nothing is to be scored.
         on_scores: called with scores when they are kept; the bar in the terminal is left out then.
         stopped: asked after every picture whether to end here; what is scored by then is kept.
     """
@@ -193,7 +224,11 @@ def score_new(
             on_scores(waiting)
 
     new, waiting, committed = 0, list[Score](), time.monotonic()
-    outcomes = detector.predict_files(unknown(), batch_size=config.batch_size)
+    files = unknown()
+    first = next(files, None)
+    outcomes: Iterator[tuple[Path, Prediction | ImageError]] = iter(())
+    if first is not None:
+        outcomes = detector().predict_files(chain((first,), files), batch_size=config.batch_size)
     predictions = progress_bar(outcomes, "score", unit="img", shown=on_scores is None)
     try:
         for file, outcome in predictions:

@@ -22,7 +22,7 @@ from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 SCHEMA = """
 CREATE TABLE about (folder BLOB NOT NULL, threshold REAL, counted TEXT NOT NULL DEFAULT '');
 CREATE TABLE models (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, families TEXT NOT NULL DEFAULT '', \
-sharpness REAL NOT NULL DEFAULT 1);
+sharpness REAL NOT NULL DEFAULT 1, own_threshold REAL);
 CREATE TABLE scores (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, model INTEGER NOT NULL, probability REAL,
   reason TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, \
 ctime_ns INTEGER NOT NULL, details TEXT NOT NULL DEFAULT '');
@@ -33,7 +33,7 @@ CREATE TABLE moves (id INTEGER PRIMARY KEY, source BLOB NOT NULL, target BLOB NO
 """
 """``corrections`` are what a person says of a picture, see ``Corrections``.
 ``counted`` and ``families`` are names of families, with spaces between them, ``details`` is what
-``judging.write_details`` writes."""
+``judging.write_details`` writes. ``own_threshold`` is what the file of a model says, where that was asked for."""
 
 _ADDED = (
     ("about", ", counted TEXT NOT NULL DEFAULT ''"),
@@ -47,6 +47,8 @@ _ADDED_LATER = (
     ("corrections", ", score REAL"),
 )
 """Columns since corrections are made."""
+_ADDED_LAST = (("models", ", own_threshold REAL"),)
+"""Columns since a model is not read where nothing is left to score."""
 
 
 def _upgrade(*added: tuple[str, str]) -> tuple[str, str]:
@@ -57,11 +59,14 @@ def _upgrade(*added: tuple[str, str]) -> tuple[str, str]:
     return schema, "; ".join(f"ALTER TABLE {table} ADD COLUMN {column[2:]}" for table, column in added)
 
 
-UPGRADES = dict((_upgrade(*_ADDED, *_ADDED_LATER), _upgrade(*_ADDED_LATER)))
+UPGRADES = dict(
+    (_upgrade(*_ADDED, *_ADDED_LATER, *_ADDED_LAST), _upgrade(*_ADDED_LATER, *_ADDED_LAST), _upgrade(*_ADDED_LAST))
+)
 
 DAMAGED = (
     "SELECT 1 FROM about WHERE typeof(threshold) NOT IN ('null', 'real') OR typeof(counted) != 'text' LIMIT 1",
-    "SELECT 1 FROM models WHERE typeof(families) != 'text' OR typeof(sharpness) != 'real' OR sharpness <= 0 LIMIT 1",
+    "SELECT 1 FROM models WHERE typeof(families) != 'text' OR typeof(sharpness) != 'real' OR sharpness <= 0 "
+    "OR NOT (own_threshold IS NULL OR (typeof(own_threshold) = 'real' AND own_threshold BETWEEN 0 AND 1)) LIMIT 1",
     "SELECT 1 FROM scores WHERE typeof(path) != 'blob' OR typeof(reason) != 'text' OR typeof(model) != 'integer' "
     "OR typeof(details) != 'text' "
     "OR NOT (probability IS NULL OR (typeof(probability) = 'real' AND probability BETWEEN 0 AND 1)) LIMIT 1",
@@ -205,11 +210,18 @@ class State:
         row = self._connection.execute(query).fetchone()
         return ((), 1.0) if row is None else (tuple(row[0].split()), row[1])
 
+    def model(self, sha256: str) -> tuple[tuple[str, ...], float, float | None] | None:
+        """Families, sharpness and own threshold (None: was not said) of a model that has given scores; None if none."""
+        query = "SELECT families, sharpness, own_threshold FROM models WHERE sha256 = ?"
+        row = self._connection.execute(query, (sha256,)).fetchone()
+        return None if row is None else (tuple(row[0].split()), row[1], row[2])
+
     def use_model(
         self,
         sha256: str,
         threshold: float,
         *,
+        own_threshold: float | None = None,
         counted: Iterable[str] = (),
         families: Iterable[str] = (),
         sharpness: float = 1.0,
@@ -220,6 +232,7 @@ class State:
         Args:
             sha256: of its file.
             threshold: that pictures are flagged from.
+            own_threshold: of the file, where that is known.
             counted: the families that count.
             families: that the model tells apart.
             sharpness: of the smooth maximum over their logits.
@@ -240,9 +253,10 @@ class State:
                     f"{self.path} belongs to another model: name another table with --scores, or --rescore"
                 )
             self._connection.execute(
-                "INSERT INTO models (sha256, families, sharpness) VALUES (?, ?, ?) ON CONFLICT (sha256) DO UPDATE "
-                "SET families = excluded.families, sharpness = excluded.sharpness",
-                (sha256, names, float(sharpness)),
+                "INSERT INTO models (sha256, families, sharpness, own_threshold) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (sha256) DO UPDATE SET families = excluded.families, sharpness = excluded.sharpness, "
+                "own_threshold = coalesce(excluded.own_threshold, own_threshold)",
+                (sha256, names, float(sharpness), own_threshold),
             )
             self._connection.execute("UPDATE about SET threshold = ?, counted = ?", (threshold, " ".join(counted)))
         query = "SELECT id FROM models WHERE sha256 = ?"

@@ -73,7 +73,7 @@ def test_a_family_that_is_none_is_named(by_family, config):
         score_folder(replace(config, only="text"))
 
 
-@pytest.mark.parametrize("before", UPGRADES, ids=["before families", "before corrections"])
+@pytest.mark.parametrize("before", UPGRADES, ids=["families", "corrections", "own thresholds"])
 def test_a_state_of_an_earlier_version_is_used_on(config, before):
     state = Outputs.of(config).state
     with sqlite3.connect(state) as connection:
@@ -97,7 +97,16 @@ def test_what_is_stored_comes_back_and_what_a_stranger_wrote_is_refused():
     said = Prediction(0.5, True, "text", {"hands": 0.1, "text": 1e-300}, {"text": Place(1, 2, 3, 4, 5, 6)})
     assert read_details(write_details(said)) == (said.families, said.places)
     assert read_details(write_details(Prediction(0.5, True))) == ({}, {})
-    for text in ("[", "[1]", '{"feet": [0.5]}', '{"text": [7]}', '{"text": [0.5, 1.5]}', '{"text": [0.5, 1, 2]}'):
+    for text in (
+        "[",
+        "[1]",
+        '{"feet": [0.5]}',
+        '{"text": [7]}',
+        '{"text": [0.5]}{}',
+        '{"text": []}',
+        '{"text": [0.5, 1.5]}',
+        '{"text": [0.5, 1, 2]}',
+    ):
         with pytest.raises(FilterError, match="damaged"):
             read_details(text)
 

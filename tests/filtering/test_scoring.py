@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 
@@ -7,6 +9,7 @@ from helpers import draw_portrait, files_below, middle_threshold, scores_by_path
 from PIL import Image
 
 from artifact_utils.checkpoints import CheckpointError
+from artifact_utils.config import ConfigError
 from artifact_utils.detector import Detector, package
 from artifact_utils.files.locks import output_lock
 from artifact_utils.files.writing import FileError
@@ -30,7 +33,7 @@ def test_every_picture_gets_a_row_and_the_worst_a_sheet(config):
 
 def test_without_a_run_the_pretrained_detector_scores(config, monkeypatch, tmp_path):
     default = replace(config, run=None)
-    monkeypatch.setattr("artifact_utils.detector.PRETRAINED", tmp_path / "portraits.safetensors")
+    monkeypatch.setattr("artifact_utils.files.model_files.PRETRAINED", tmp_path / "portraits.safetensors")
     with pytest.raises(CheckpointError, match=r"no pretrained detector at .*portraits.safetensors: train one with"):
         score_folder(default)
     assert not config.scores.exists()
@@ -49,6 +52,34 @@ def test_a_second_run_scores_nothing_again_and_takes_the_new_threshold(config):
     summary = score_folder(replace(config, threshold=middle_threshold(config)))
     assert (summary.n, summary.new, summary.flagged) == (14, 0, 7)
     assert {path: row["probability"] for path, row in scores_by_path(config).items()} == before
+
+
+def test_where_nothing_is_left_to_score_the_model_is_not_loaded(config, monkeypatch):
+    first = score_folder(replace(config, threshold=0.25))
+    assert score_folder(config).threshold == 0.5  # read once more: only now is the threshold of the file known
+
+    def load(*_, **__):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(Detector, "load", load)
+    assert score_folder(config).threshold == 0.5
+    again = score_folder(replace(config, threshold=0.25))
+    assert (again.n, again.new, again.flagged) == (first.n, 0, first.flagged)
+    with pytest.raises(ConfigError, match="does not tell families of artifacts apart"):
+        score_folder(replace(config, only="text"))
+    draw_portrait(config.folder / "new.png", seed=99, artifact=False)
+    with pytest.raises(AssertionError, match="loaded"):
+        score_folder(config)
+
+
+def test_a_scored_folder_is_gone_through_without_pytorch(config):
+    score_folder(config)
+    code = (
+        "import sys; from artifact_utils.filtering import FilterConfig, score_folder; from pathlib import Path\n"
+        f"score_folder(FilterConfig(*map(Path, {[str(config.folder), str(config.run), str(config.scores)]})))\n"
+        "assert not {'torch', 'timm', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_scoring_stopped_in_mid_run_goes_on_and_ends_the_same(config, monkeypatch):
