@@ -30,7 +30,7 @@ TYPE_CHECKING = False  # until this module is loaded, Ctrl-C shows a traceback: 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
-    from typing import Any, ClassVar, NoReturn, TypeVar
+    from typing import Any, NoReturn, TypeVar
 
     T = TypeVar("T")
 
@@ -41,7 +41,7 @@ FAILED, INTERRUPTED, CLOSED_PIPE, TERMINATED = 2, 130, 141, 143
 class ArtifactUtilsError(Exception):
     """An error that the user can put right: the message names the file or value and the way out."""
 
-    exit_code: ClassVar[int] = FAILED
+    exit_code: int = FAILED
     """Of a command that ends with it."""
 
 
@@ -111,34 +111,38 @@ def run_cli(
     raises `ArtifactUtilsError`, ``OSError``      ``error: ...``                                   the error's, or 2
     runs out of memory, of the GPU's too          ``error: out of memory: ...``                    2
     is stopped by Ctrl-C, in imports too          ``interrupted``                                  130
-    is stopped by SIGTERM                         nothing                                          143
+    is stopped by SIGTERM                         ``interrupted``                                  143
     writes to a closed pipe (``| head -1``)       nothing                                          141
     raises anything else, which is a bug          its traceback                                    1
     ============================================  ===============================================  =========
 
-    Under ``torchrun`` the first process speaks for all that fail alike.
+    So it is, too, where a library has swallowed what Ctrl-C raises: nobody can say what it has left out. Under
+    ``torchrun`` the first process speaks for all that fail alike.
 
     Args:
         main: the whole command: it reads the arguments, imports what it needs, works.
-        interrupted: what Ctrl-C prints: how to go on.
+        interrupted: what Ctrl-C and SIGTERM print: how to go on.
         out_of_memory: what to choose smaller.
     """
     interrupt = _Interrupt(interrupted)
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # file names may hold bytes that are not UTF-8
     try:
-        show_messages()
-        code = main()
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None and hasattr(stream, "reconfigure"):
+                    stream.reconfigure(errors="backslashreplace")  # file names may hold bytes that are not UTF-8
+            show_messages()
+            code = main()
+        finally:
+            interrupt.ends_at_once = True
+        if interrupt.came:
+            raise KeyboardInterrupt
     except BaseException as error:  # bugs are raised again
-        interrupt.ends_at_once = True
         code = _explain(error, interrupt, out_of_memory)
-    interrupt.ends_at_once = True
     sys.exit(_flush(code or 0))
 
 
 class _Interrupt:
-    """Ctrl-C of a command: a KeyboardInterrupt while it works, an exit at once before and after.
+    """Ctrl-C or SIGTERM of a command: an exception while it works, an exit at once before and after.
 
     Before the work begins there is nothing to tidy up, and an exception in the import of an extension module may come
     out as an ImportError, as a traceback on stderr, or not at all.
@@ -146,18 +150,20 @@ class _Interrupt:
 
     def __init__(self, message: str) -> None:
         self.message = message
-        self.came = self.ends_at_once = False
+        self.came = 0
+        """Exit code of the signal that came last, if one did."""
+        self.ends_at_once = False
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # ignored in the background of a script
             signal.signal(signal.SIGINT, self._handle)
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and "RANK" not in os.environ:
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # half-written files are removed
+            signal.signal(signal.SIGTERM, self._handle)  # half-written files are removed
 
-    def _handle(self, _: int, frame: FrameType | None) -> None:
-        self.came = True
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.came = 128 + number
         if self.ends_at_once or _imports_for_main(frame):
             self.say()
-            os._exit(INTERRUPTED)
-        raise KeyboardInterrupt
+            os._exit(self.came)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(TERMINATED)
 
     def say(self, message: str | None = None) -> None:
         if is_first_process():
@@ -185,15 +191,15 @@ def _explain(error: BaseException, interrupt: _Interrupt, out_of_memory: str) ->
     """
     torch = sys.modules.get("torch")
     torch_out_of_memory: tuple[type[BaseException], ...] = (torch.OutOfMemoryError,) if torch else ()
+    if interrupt.came or isinstance(error, KeyboardInterrupt):  # some imports wrap it in an error of their own
+        interrupt.say()
+        return interrupt.came or INTERRUPTED
     if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
         return error.code
-    if isinstance(error, KeyboardInterrupt) or interrupt.came:  # some imports wrap it in an error of their own
-        interrupt.say()
-        return INTERRUPTED
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         return CLOSED_PIPE
     if isinstance(error, ArtifactUtilsError):
-        if error.exit_code == INTERRUPTED:  # agreed on by all processes
+        if error.exit_code in (INTERRUPTED, TERMINATED):  # agreed on by all processes
             interrupt.say(str(error))
         else:
             _say_error(f"error: {error}")

@@ -300,7 +300,7 @@ class EventLog:
 
 
 class StopRequest:
-    """Turns Ctrl-C and SIGTERM into a wish that the loop asks for between two steps; a second Ctrl-C stops at once.
+    """Turns Ctrl-C and SIGTERM into a wish that the loop asks for between two steps; a second one stops at once.
 
     With several processes a wish in one of them becomes a request in all at the next ``agree``. There a second signal
     changes nothing: the terminal sends one to each process, and ``torchrun`` another.
@@ -312,6 +312,7 @@ class StopRequest:
     def __init__(self, run: Path) -> None:
         self.run = run
         self.requested = self._wished = False
+        self.exit_code = INTERRUPTED
         self._alone = distributed.world_size() == 1
         self._before: dict[int, Any] = {}
 
@@ -327,6 +328,7 @@ class StopRequest:
         if self.requested and self._alone:
             raise KeyboardInterrupt
         self._wished, self.requested = True, self.requested or self._alone
+        self.exit_code = 128 + number if self._alone else INTERRUPTED
 
     def agree(self) -> None:
         """Let every process know whether any is to stop."""
@@ -340,7 +342,10 @@ class StopRequest:
             TrainingInterrupted: it says ``where``, and how to go on, in one line.
         """
         if self.requested:
-            raise TrainingInterrupted(f"stopped {where}; to go on: python model_training.py --resume --out {self.run}")
+            go_on = f"python model_training.py --resume --out {self.run}"
+            error = TrainingInterrupted(f"stopped {where}; to go on: {go_on}")
+            error.exit_code = self.exit_code
+            raise error
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():

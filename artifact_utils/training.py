@@ -133,6 +133,8 @@ def train_epochs(
                 if on_epoch_end is not None:
                     on_epoch_end(progress.history[-1])
             stop.check(f"after epoch {progress.epoch} of {config.epochs}, everything is saved")
+    stop.agree()
+    stop.check("after the last epoch, everything is saved")  # it came since the last look
 
 
 def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Progress, stop: StopRequest) -> float:

@@ -21,6 +21,7 @@ class Interrupted:
 sys.meta_path.insert(0, Interrupted())
 """
 CTRL_C = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+SIGTERM = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
 WRAPPED = f"""try:
                 {CTRL_C}
             except KeyboardInterrupt as error:
@@ -40,13 +41,16 @@ def run_main(body, *, setup="", options="", python=(), **settings):
     [
         ("print('done')", 0, "done\n", ""),
         ("return 1", 1, "", ""),
-        ("import os\ntry: os.kill(os.getpid(), 15)\nfinally: print('tidied up')", 143, "tidied up\n", ""),
+        ("import os\ntry: os.kill(os.getpid(), 15)\nfinally: print('tidied up')", 143, "tidied up\n", "stopped\n"),
         ("raise ArtifactUtilsError('no label')", 2, "", "error: no label\n"),
         ("open('nowhere')", 2, "", "error: 'nowhere': No such file or directory\n"),
         ("raise OSError('odd')", 2, "", "error: odd\n"),
         ("raise MemoryError", 2, "", "error: out of memory: try less\n"),
         ("import torch\nraise torch.OutOfMemoryError('CUDA')", 2, "", "error: out of memory: try less\n"),
         (CTRL_C, 130, "", "stopped\n"),
+        (f"try: exec({CTRL_C!r})\nexcept BaseException: pass", 130, "", "stopped\n"),  # a library swallows it
+        (f"try: exec({SIGTERM!r})\nexcept BaseException: pass", 143, "", "stopped\n"),
+        (f"import atexit\natexit.register(lambda: exec({SIGTERM!r}))", 143, "", "stopped\n"),
         ("print('kept')\n" + CTRL_C, 130, "kept\n", "stopped\n"),
         (f"import atexit\natexit.register(lambda: exec({CTRL_C!r}))", 130, "", "stopped\n"),
         ("class Stopped(ArtifactUtilsError):\n    exit_code = 130\nraise Stopped('saved')", 130, "", "saved\n"),

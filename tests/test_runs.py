@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from artifact_utils import training
 from artifact_utils.config import TrainConfig
-from artifact_utils.runs import RunError, TrainingInterrupted, save
+from artifact_utils.runs import EventLog, RunError, TrainingInterrupted, save
 from artifact_utils.training import train
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +62,8 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(config, caplog, damag
     assert_same_state(expected, state_of(straight))
 
 
-def test_ctrl_c_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config, tmp_path, monkeypatch):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config, tmp_path, monkeypatch, sent):
     straight = train(config)
     interrupted = replace(config, out=tmp_path / "interrupted")
     steps = []
@@ -70,16 +71,32 @@ def test_ctrl_c_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config
     def interrupt_in_step_six(optimizer, *args, **kwargs):
         steps.append(None)
         if len(steps) == 6:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sent)
         return original(optimizer, *args, **kwargs)
 
     original = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", interrupt_in_step_six)
-    with pytest.raises(TrainingInterrupted, match=r"^stopped in epoch 2 of 3 .* --resume --out .*interrupted$"):
+    with pytest.raises(
+        TrainingInterrupted, match=r"^stopped in epoch 2 of 3 .* --resume --out .*interrupted$"
+    ) as error:
         train(interrupted)
+    assert error.value.exit_code == 128 + sent
     resumed = train(TrainConfig(out=interrupted.out, resume=True, device="cpu", workers=0))
     before, after = weights_of(straight), weights_of(resumed)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_signal_after_the_last_look_is_not_lost(config, monkeypatch):
+    def close(log, *exception):
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(log, *exception)
+
+    original = EventLog.__exit__
+    with monkeypatch.context() as patched, pytest.raises(TrainingInterrupted, match="everything is saved"):
+        patched.setattr(EventLog, "__exit__", close)
+        train(replace(config, epochs=1))
+    run = train(TrainConfig(out=config.out, resume=True, device="cpu", workers=0))
+    assert (run / "metrics.json").exists()
 
 
 def test_a_run_killed_at_its_very_end_is_calibrated_once(config):

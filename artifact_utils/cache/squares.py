@@ -342,7 +342,8 @@ def ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int | None
         workers: threads, by default one a core.
     """
     pending: deque[tuple[T, Future[R]]] = deque()
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    try:
         for item in items:
             pending.append((item, pool.submit(function, item)))
             if len(pending) == QUEUE_LENGTH:
@@ -350,6 +351,8 @@ def ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int | None
                 yield item, future.result()
         for item, future in pending:
             yield item, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not first finish the queue
 
 
 def _bar(label: str | None, total: int) -> Any:
