@@ -76,11 +76,9 @@ def test_a_signal_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(conf
 
     original = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", interrupt_in_step_six)
-    with pytest.raises(
-        TrainingInterrupted, match=r"^stopped in epoch 2 of 3 .* --resume --out .*interrupted$"
-    ) as error:
+    with pytest.raises(TrainingInterrupted, match=r"^stopped in epoch 2 of 3 .* --resume --out .*interrupted$") as end:
         train(interrupted)
-    assert error.value.exit_code == 128 + sent
+    assert end.value.exit_code == 128 + sent
     resumed = train(TrainConfig(out=interrupted.out, resume=True, device="cpu", workers=0))
     before, after = weights_of(straight), weights_of(resumed)
     assert all(torch.equal(before[name], after[name]) for name in before)

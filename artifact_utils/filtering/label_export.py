@@ -12,6 +12,7 @@ from artifact_utils.files.tables import read_csv, write_csv
 from artifact_utils.files.writing import file_digest, is_part
 from artifact_utils.filtering.labelled import groups_of, labelled_pictures
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.state import State, open_state
 from artifact_utils.images import IMAGE_SUFFIXES
 from artifact_utils.labels import ARTIFACT, CLEAN
@@ -46,6 +47,7 @@ def export_labels(config: FilterConfig) -> Exported:
     """
     if config.export_labels is None:
         raise FilterError("no folder for the labelled pictures: name one with --export-labels")
+    follow_rename(config)
     if not Outputs.of(config).state.exists():
         raise FilterError(f"{config.folder} was not scored yet, so nothing is labelled in it")
     with open_state(config) as state:

@@ -21,6 +21,7 @@ from artifact_utils.filtering.lesson_report import Learned, report, taught_model
 from artifact_utils.filtering.lesson_views import OnProgress, Seer
 from artifact_utils.filtering.lessons import Labels, joined, teach
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.scoring import list_pictures, load_detector, model_file
 from artifact_utils.filtering.state import State, open_state
 from artifact_utils.labels import ARTIFACT, CLEAN
@@ -144,6 +145,7 @@ def _halves(n: int) -> npt.NDArray[np.int64]:
 
 
 def _material(config: FilterConfig) -> Material:
+    follow_rename(config)
     if not Outputs.of(config).state.exists():
         raise FilterError(f"{config.folder} was not scored yet, so nothing is labelled in it")
     with open_state(config) as state:

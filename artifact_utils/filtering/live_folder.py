@@ -19,6 +19,7 @@ from artifact_utils.filtering.label_export import Exported, export_state
 from artifact_utils.filtering.labelled import labelled_pictures, path_below
 from artifact_utils.filtering.moving import move_from, put_back
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.score_table import ScoreTable, threshold_curve
 from artifact_utils.filtering.scores_csv import write_scores
 from artifact_utils.filtering.scoring import list_pictures, prepare, score_new, write_sheet
@@ -82,6 +83,7 @@ class LiveFolder:
         self._worker: threading.Thread | None = None
         self._stopped = threading.Event()
         self._progress = Progress(0, 0, running=False, seconds=0.0, error="")
+        follow_rename(config)
         with ExitStack() as stack:
             self._state: State = stack.enter_context(open_state(config))  # used by this thread alone
             self._n_moved = 0

@@ -20,6 +20,7 @@ from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.labelled import labelled_pictures, path_below
 from artifact_utils.filtering.older_tables import OLD_MOVED, import_moves
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.filtering.renamed_folder import follow_rename, hint
 from artifact_utils.filtering.state import MOVED, MOVING, RETURNED, RETURNING, Move, Score, State, open_state
 from artifact_utils.labels import ARTIFACT
 
@@ -40,8 +41,9 @@ def move_flagged(config: FilterConfig) -> int:
         FilterError: a picture of that name is there already; nothing was moved then.
         FileError: another run is at work on this folder.
     """
+    follow_rename(config)
     if not Outputs.of(config).state.exists():
-        raise FilterError(f"{config.folder} was not scored yet, so nothing is flagged in it")
+        raise FilterError(f"{config.folder} was not scored yet, so nothing is flagged in it: {hint(config)}")
     with open_state(config) as state:
         return move_from(state, config)
 
@@ -112,6 +114,7 @@ def undo(config: FilterConfig) -> int:
         FileError: another run is at work on this folder.
     """
     target = _target(config)
+    follow_rename(config)
     if not Outputs.of(config).state.exists() and not (target / OLD_MOVED).is_file():
         raise _nothing(config)
     with open_state(config) as state:
@@ -216,8 +219,7 @@ def _batches(items: Iterator[T]) -> Iterator[list[T]]:
 def _nothing(config: FilterConfig) -> FilterError:
     return FilterError(
         f"nothing was moved from {config.folder} to {config.move_flagged}, as far as {Outputs.of(config).state} says: "
-        "if the move had another --scores, or the folder another name (OLDNAME.scores.csv beside it), name that with "
-        "--scores"
+        f"{hint(config)}"
     )
 
 

@@ -19,6 +19,7 @@ from artifact_utils.filtering.judging import Judge, write_details
 from artifact_utils.filtering.moving import settle_moves
 from artifact_utils.filtering.older_tables import import_scores
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.scores_csv import write_scores
 from artifact_utils.filtering.state import Score, State, open_state
 from artifact_utils.images import PICTURE_SUFFIXES, ImageError
@@ -76,6 +77,7 @@ def score_folder(config: FilterConfig) -> Scored:
     """
     if not config.folder.is_dir():
         raise FilterError(f"no folder {config.folder}: name a folder of portraits")
+    follow_rename(config)
     outputs, started = Outputs.of(config), time.time()
     model = _Model(config)
     if not outputs.state.exists():
@@ -107,7 +109,8 @@ class _Model:
     """The model that a config names; PyTorch is loaded when its detector is asked for, which takes seconds."""
 
     def __init__(self, config: FilterConfig) -> None:
-        self._config, self._detector = config, None
+        self._config = config
+        self._detector: Detector | None = None
         self.sha256 = file_digest(model_file(config)) or ""  # the detector says what is wrong with it
 
     @property

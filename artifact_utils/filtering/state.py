@@ -164,7 +164,7 @@ class State:
             raise FilterError(f"{self.path} is damaged: name another table with --scores")
         row = execute("SELECT folder FROM about").fetchone()
         if row is not None and row[0] != os.fsencode(self.folder) and self._was_renamed(Path(os.fsdecode(row[0]))):
-            execute("UPDATE about SET folder = ?", (os.fsencode(self.folder),))
+            self._rename(Path(os.fsdecode(row[0])))
         elif row is None or row[0] != os.fsencode(self.folder):
             raise FilterError(f"{self.path} belongs to another folder: name another table with --scores")
 
@@ -178,6 +178,17 @@ class State:
                 if [status.st_size, status.st_mtime_ns] == known:
                     return True
         return False
+
+    def _rename(self, before: Path) -> None:
+        """Note the new name of the folder, and of folders that were moved along with it."""
+        with self.transaction():
+            self._connection.execute("UPDATE about SET folder = ?", (os.fsencode(self.folder),))
+            for (target,) in self._connection.execute("SELECT DISTINCT target FROM moves").fetchall():
+                along = os.path.normpath(self.folder / os.path.relpath(os.fsdecode(target), before))
+                if not os.path.lexists(target) and os.path.isdir(along):  # noqa: PTH112 (next to bytes)
+                    self._connection.execute(
+                        "UPDATE moves SET target = ? WHERE target = ?", (os.fsencode(real_path(along)), target)
+                    )
 
     def close(self) -> None:
         self._connection.close()

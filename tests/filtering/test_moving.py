@@ -48,18 +48,6 @@ def test_an_undo_after_ctrl_c_in_mid_move(all_flagged, monkeypatch):
     assert not all_flagged.move_flagged.exists()
 
 
-def test_the_state_of_a_renamed_folder_is_found_by_its_name(all_flagged):
-    original = files_below(all_flagged.folder)
-    table = all_flagged.folder.with_name("portraits.scores.csv")
-    score_folder(replace(all_flagged, scores=None))
-    assert move_flagged(replace(all_flagged, scores=None)) == 13
-    renamed = replace(all_flagged, folder=all_flagged.folder.rename(all_flagged.folder.with_name("new")), scores=None)
-    with pytest.raises(FilterError, match=r"new.scores.sqlite says.*OLDNAME.scores.csv beside it"):
-        undo(renamed)
-    assert undo(replace(renamed, scores=table)) == 13
-    assert files_below(renamed.folder) == original
-
-
 def test_nothing_is_overwritten(all_flagged):
     (all_flagged.move_flagged / "part_0").mkdir(parents=True)
     (all_flagged.move_flagged / "part_0" / "00.png").write_text("another picture")
