@@ -31,7 +31,8 @@ from torch import Tensor
 
 from artifact_utils.console import progress_bar
 from artifact_utils.files.budgets import reserve_file
-from artifact_utils.files.writing import locked, write_bytes
+from artifact_utils.files.locks import output_lock
+from artifact_utils.files.writing import write_bytes
 from artifact_utils.images import ImageError, decode_image, load_image, read_file
 from artifact_utils.transforms.looks import to_square
 
@@ -44,6 +45,7 @@ SETTLED_SECONDS = 2
 WRITE_SECONDS = 10
 """Between two notes of the hashes of files: a kill costs reading those of the time since, not decoding them."""
 QUEUE_LENGTH = 64  # pictures worked on ahead of the consumer
+LOCK = "squares-files.lock"
 HEADER = f"artifact_utils squares 1, Pillow {PIL.__version__}"  # another decoder may give other pixels
 
 T = TypeVar("T")
@@ -93,7 +95,7 @@ def decode_squares(
     if folder is not None and max_bytes > 0:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder, wait=True):  # a second process waits here, and then finds everything decoded
+            with output_lock(folder, folder / LOCK, wait=True):  # who waited here finds everything decoded
                 return _Store(folder, image_size, max_bytes).fill(paths, progress)
         except OSError as error:
             logger.warning("no cache in %s (%s): decoded into memory, again at every start", folder, error.strerror)

@@ -3,10 +3,14 @@
 The kernel holds the lock and releases it when the process ends, however it ends; the text of the lock file only
 informs. Where a drive has no locks, a file that one process alone can make is the lock. It is never taken over from
 another host, where nobody here can tell whether the process lives.
+
+The lock file lies beside the output, where every process and host looks for it, and is removed after use. So the time
+of change of that folder is a new one, as it is from the journal that SQLite makes and removes there anyway.
 """
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import time
@@ -15,34 +19,57 @@ from pathlib import Path
 
 from artifact_utils.files.writing import FileError
 
+logger = logging.getLogger(__name__)
+
+WAIT_SECONDS = 0.5
+"""Between two looks at the lock of somebody else, for those who wait."""
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What ``flock`` says on a drive that has no locks."""
 
 
 @contextlib.contextmanager
-def output_lock(output: Path, file: Path | None = None) -> Iterator[None]:
+def output_lock(output: Path, file: Path | None = None, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of an output.
 
     Args:
         output: what is written; the message names it.
         file: the lock file, by default ``OUTPUT.lock``. It is there while the lock is held, and after a kill.
+        wait: for as long as another process holds it; a line says so.
 
     Raises:
-        FileError: another process holds it.
+        FileError: another process holds it, and this one is not to wait.
         OSError: the lock file cannot be written.
     """
     file = output.with_name(output.name + ".lock") if file is None else file
-    descriptor = _kernel_lock(file, output)
-    if descriptor is None:
-        file.unlink(missing_ok=True)
-        file = file.with_name(file.name.removesuffix(".lock") + ".held")
-        _exclusive_file(file, output)
+    said = False
+    while True:
+        try:
+            file, descriptor = _hold(file, output)
+            break
+        except FileError as error:
+            if not wait:
+                raise
+            if not said:
+                logger.info("%s", error)
+            said = True
+            time.sleep(WAIT_SECONDS)
     try:
         yield
     finally:
         file.unlink(missing_ok=True)  # while it is held: who waits with the old file open sees that it has no name
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _hold(file: Path, output: Path) -> tuple[Path, int | None]:
+    """The lock file, and the descriptor that holds the kernel's lock where the drive has those."""
+    descriptor = _kernel_lock(file, output)
+    if descriptor is not None:
+        return file, descriptor
+    file.unlink(missing_ok=True)
+    held = file.with_name(file.name.removesuffix(".lock") + ".held")
+    _exclusive_file(held, output)
+    return held, None
 
 
 def _kernel_lock(file: Path, output: Path) -> int | None:

@@ -1,10 +1,9 @@
 """Writing whole files or none: under a temporary name in the same folder, then renamed."""
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from artifact_utils.console import ArtifactUtilsError
@@ -47,27 +46,6 @@ def file_digest(path: Path) -> str | None:
         return "not a regular file"
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of a folder, which the kernel releases when the process ends, however it ends.
-
-    Raises:
-        FileError: another process holds it, and this one is not to wait.
-    """
-    import fcntl  # not on Windows, where the rest of the package still works
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network drives have no locks
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError as error:
-                raise FileError(f"another run is at work in {str(folder)!r}: wait for it") from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ from helpers import draw_portrait
 
 from artifact_utils.cache import squares as cache
 from artifact_utils.cache.squares import decode, decode_squares, decode_stream
-from artifact_utils.files.writing import locked
+from artifact_utils.files.locks import output_lock
 from artifact_utils.images import ImageError
 
 SIZE = 16
@@ -252,13 +252,14 @@ def test_a_set_too_large_for_memory_is_decoded_at_each_use(paths, monkeypatch):
 def test_a_second_process_waits_and_finds_everything_done(paths, folder, decoded):
     folder.mkdir()
     results = []
-    with locked(folder):
+    with output_lock(folder, folder / cache.LOCK):
         second = threading.Thread(target=lambda: results.append(decode_squares(paths, SIZE, folder=folder)))
         second.start()
         second.join(0.1)
         assert not results
     second.join()
     assert_right(results[0], paths)
+    assert not (folder / cache.LOCK).exists()
 
 
 def test_the_stream_keeps_the_order_and_hands_on_errors(paths, tmp_path):

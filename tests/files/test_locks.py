@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -31,6 +32,27 @@ def test_one_holds_it_and_the_next_is_told_who(output):
     assert list(output.parent.iterdir()) == []
     with output_lock(output):
         pass
+
+
+def test_who_may_wait_says_so_and_gets_it_next(output, monkeypatch, caplog):
+    monkeypatch.setattr("artifact_utils.files.locks.WAIT_SECONDS", 0.001)
+    order = []
+
+    def wait():
+        with output_lock(output, wait=True):
+            order.append("second")
+
+    with output_lock(output), caplog.at_level("INFO"):
+        second = threading.Thread(target=wait)
+        second.start()
+        second.join(0.1)
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"]
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
+        f"another run is at work on {output}"
+    ]
+    assert list(output.parent.iterdir()) == []
 
 
 def test_what_a_dead_process_has_left_does_not_stop_anybody(output):
