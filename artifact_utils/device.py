@@ -1,8 +1,10 @@
 """Where and in which arithmetic a network runs: the device, the type for mixed precision, the memory of the CPU."""
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 
 import torch
 
@@ -53,6 +55,17 @@ def training_dtype(device: torch.device, precision: Precision, *, dense: bool) -
 def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies in bf16 (AVX512-BF16 or AMX) rather than emulating it."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread of the CPU in here: many small steps would wait for each other more than they compute."""
+    n = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n)
 
 
 def keep_freed_memory() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from artifact_utils import device
-from artifact_utils.device import resolve_device, training_dtype
+from artifact_utils.device import one_thread, resolve_device, training_dtype
 
 CPU = torch.device("cpu")
 
@@ -19,3 +19,11 @@ def test_a_cpu_trains_dense_networks_in_bf16_where_it_multiplies_in_it(monkeypat
     assert training_dtype(CPU, "auto", dense=dense) is expected
     assert training_dtype(CPU, "fp32", dense=dense) is None
     assert training_dtype(CPU, "bf16", dense=dense) is torch.bfloat16
+
+
+def test_one_thread_is_taken_and_given_back():
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), one_thread():
+        assert torch.get_num_threads() == 1
+        1 / 0  # noqa: B018
+    assert torch.get_num_threads() == before

@@ -15,11 +15,12 @@ import pandas as pd
 
 from artifact_utils.audit.duplicates import near_duplicate_groups
 from artifact_utils.detector import Detector
+from artifact_utils.device import one_thread
 from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.labelled import Labelled, groups_of, labelled_pictures, path_below
 from artifact_utils.filtering.lesson_report import Learned, report, taught_model, write_run
 from artifact_utils.filtering.lesson_views import OnProgress, Seer
-from artifact_utils.filtering.lessons import Labels, joined, teach
+from artifact_utils.filtering.lessons import FOLDS, REPEATS, Labels, joined, teach
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.scoring import list_pictures, load_detector, model_file
@@ -36,6 +37,8 @@ N_BESIDE = 50
 """Clean portraits that are learned beside the labels, each once more with a made artifact."""
 N_FITTED = 150
 """Clean portraits that a model is fitted to a generator with."""
+MADE = " with a made artifact"
+"""What is put behind the name of such a picture."""
 FALSE_ALARMS = 0.05
 """Share of the clean portraits of the generator that may be flagged after that."""
 
@@ -75,7 +78,8 @@ def learn(
         config: of the folder; ``run`` is the model to start from, ``learned`` the new run folder (by default
             ``FOLDER.learned`` beside the table of scores).
         material: of ``gather``, where the state is open already; by default it is read here.
-        on_progress: called after every few looks.
+        on_progress: called after every picture, and after every lesson of the cross-validation. What it raises ends
+            the lesson, with nothing written.
         seed: of the made artifacts and the folds.
 
     Returns:
@@ -97,7 +101,8 @@ def learn(
     rng = np.random.default_rng(seed)
     beside = [material.clean[i] for i in rng.permutation(len(material.clean))[:N_BESIDE]]
     beside += [p.file for p in labelled if p.label == CLEAN][: max(N_BESIDE - len(beside), 0)]
-    with Seer(detector, len(labelled) + 2 * len(beside), on_progress) as seer:
+    steps = Steps(len(labelled) + 2 * len(beside), on_progress)
+    with Seer(detector, steps.n_pictures, steps.one_more) as seer:
         seen, views = seer.see(picture.file for picture in labelled)
         _, clean, made = seer.see_with_made(beside, rng)
     labelled = [labelled[i] for i in seen]
@@ -105,7 +110,7 @@ def learn(
     groups, _ = pd.factorize(np.array(groups_of(material.folder, labelled)))
     labels = Labels(views, targets, groups, joined(clean, made), _halves(len(clean)))
     names = [os.fsdecode(picture.correction.path) for picture in labelled]
-    return _write(config, detector, sha256, labels, names, seed)
+    return _write(config, detector, sha256, labels, names, seed, steps)
 
 
 def fit_generator(
@@ -127,7 +132,8 @@ def fit_generator(
     detector, sha256 = load_detector(config)
     rng = np.random.default_rng(seed)
     files = [files[i] for i in rng.permutation(len(files))[:N_FITTED]]
-    with Seer(detector, 2 * len(files), on_progress) as seer:
+    steps = Steps(2 * len(files), on_progress)
+    with Seer(detector, steps.n_pictures, steps.one_more) as seer:
         seen, clean, made = seer.see_with_made(files, rng)
     if len(seen) < MIN_LABELS:
         raise FilterError(f"{len(seen)} clean portraits in {material.folder}: fitting needs {MIN_LABELS}")
@@ -136,7 +142,7 @@ def fit_generator(
     nothing, rule = np.zeros(0, dtype=np.int64), f"false_alarms={FALSE_ALARMS}"
     labels = Labels(joined(clean, made), _halves(len(clean)), groups, clean[:0], nothing, rule)
     names = [os.path.relpath(file, material.folder) for file in files]
-    return _write(config, detector, sha256, labels, [*names, *(f"{n} with a made artifact" for n in names)], seed)
+    return _write(config, detector, sha256, labels, [*names, *(n + MADE for n in names)], seed, steps)
 
 
 def _halves(n: int) -> npt.NDArray[np.int64]:
@@ -152,16 +158,35 @@ def _material(config: FilterConfig) -> Material:
         return gather(state, config)
 
 
+class Steps:
+    """How far a lesson is: its pictures first, then the lessons of the cross-validation.
+
+    Args:
+        n_pictures: that are going to be seen.
+        on_progress: told the number of steps done and of all.
+    """
+
+    def __init__(self, n_pictures: int, on_progress: OnProgress | None) -> None:
+        self.n_pictures, self.on_progress, self.done = n_pictures, on_progress, 0
+
+    def one_more(self, *_: int) -> None:
+        """One more picture was seen, or lesson learned."""
+        self.done += 1
+        if self.on_progress is not None:
+            self.on_progress(self.done, self.n_pictures + FOLDS * REPEATS)
+
+
 def _write(
-    config: FilterConfig, detector: Detector, sha256: str, labels: Labels, names: list[str], seed: int
+    config: FilterConfig, detector: Detector, sha256: str, labels: Labels, names: list[str], seed: int, steps: Steps
 ) -> Learned:
     """Learn, measure and write the run."""
     beside = Outputs.of(config).beside("learned")
     run = config.learned or free_folder(beside.parent, beside.name)
     if run.exists():
         raise FilterError(f"--learned {run} is there already: name a new folder")
-    lesson = teach(labels, detector.info.temperature, seed=seed)
-    learned = report(run, detector.info, labels, lesson, names, seed)
+    with one_thread():
+        lesson = teach(labels, detector.info.temperature, seed=seed)
+        learned = report(run, detector.info, labels, lesson, names, seed, steps.one_more)
     counted = [detector.info.families.index(name) for name in detector.families] or [0]
     file = model_file(config)
     model, info = taught_model(file, lesson, counted)

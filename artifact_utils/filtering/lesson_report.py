@@ -1,5 +1,7 @@
 """What a lesson would change, measured before anything is used, and the run folder that it becomes."""
 
+import json
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ import torch
 
 from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS
-from artifact_utils.files.tables import write_csv
-from artifact_utils.files.writing import write_json
+from artifact_utils.files.tables import read_csv, write_csv
+from artifact_utils.files.writing import FileError, write_json
 from artifact_utils.filtering.lessons import Labels, Lesson, cross_validate, scores, untaught
+from artifact_utils.filtering.options import FilterError
 from artifact_utils.labels import ARTIFACT
 from artifact_utils.metrics import compare_models, evaluate
+from artifact_utils.metrics.bootstrap import share_interval
 from artifact_utils.models import ArtifactClassifier
 
 TURNED_COLUMNS = ("path", "label", "before", "after", "flagged", "is_right")
@@ -70,6 +74,13 @@ class Learned:
         return {"found": (found, found_after), "false_alarms": (alarms, alarms_after)}
 
     @property
+    def count_intervals(self) -> dict[str, tuple[tuple[float, float], tuple[float, float]]]:
+        """95% Wilson intervals of the shares that ``counts`` are: before and after."""
+        n_artifacts = self.before["n_artifacts"]
+        of = {"found": n_artifacts, "false_alarms": self.before["n"] - n_artifacts}
+        return {name: tuple(share_interval(k, of[name]) for k in counts) for name, counts in self.counts.items()}  # type: ignore[misc]
+
+    @property
     def verdict(self) -> str:
         """``better``: the interval of the change in AUC or in macro-F1 is above 0 and neither falls; ``perhaps``: both
         rise, by no more than chance may do; else ``no better``."""
@@ -80,15 +91,19 @@ class Learned:
             return "better"
         return "perhaps" if any(change["value"] > 0 for change in changes) else "no better"
 
-    def __str__(self) -> str:
-        n, n_artifacts = self.before["n"], self.before["n_artifacts"]
-        found, alarms = self.counts["found"], self.counts["false_alarms"]
-        right = sum(turned.is_right for turned in self.turned)
-        conclusion = {
+    @property
+    def conclusion(self) -> str:
+        """``verdict`` as a sentence."""
+        return {
             "better": "It is better on pictures that it did not learn from.",
             "perhaps": "It seems better, but on so few pictures that may be chance: label more, or look at what turns.",
             "no better": "It is NO BETTER: keep the model that you have, or label more pictures and learn again.",
         }[self.verdict]
+
+    def __str__(self) -> str:
+        n, n_artifacts = self.before["n"], self.before["n_artifacts"]
+        found, alarms = self.counts["found"], self.counts["false_alarms"]
+        right = sum(turned.is_right for turned in self.turned)
         return "\n".join(
             [
                 f"{n} pictures, {n_artifacts} with an artifact, each judged by what the others have taught:",
@@ -101,7 +116,7 @@ class Learned:
                 f"{f'{alarms[1]} of {n - n_artifacts}':<24}{alarms[1] - alarms[0]:+d}",
                 f"[95% bootstrap interval] {len(self.turned)} verdicts turn, {right} of them to the right: "
                 f"{self.run / 'turned.csv'}",
-                conclusion,
+                self.conclusion,
                 f"Nothing uses it yet. To use it: python filter_images.py FOLDER --rescore --run {self.run}",
             ]
         )
@@ -117,7 +132,10 @@ def _row(title: str, before: float, after: float, name: str, learned: Learned) -
     return f"  {title:<18}{cells[0]:<24}{cells[1]:<24}{text.replace('[', ' [', 1)}"
 
 
-def report(run: Path, info: ModelInfo, labels: Labels, lesson: Lesson, names: list[str], seed: int) -> Learned:
+def report(
+    run: Path, info: ModelInfo, labels: Labels, lesson: Lesson, names: list[str], seed: int,
+    on_lesson: Callable[[], object] | None = None,
+) -> Learned:  # fmt: skip
     """Measure by cross-validation what a lesson would change.
 
     Args:
@@ -127,10 +145,11 @@ def report(run: Path, info: ModelInfo, labels: Labels, lesson: Lesson, names: li
         lesson: from all of them.
         names: of the pictures.
         seed: of folds and resampling.
+        on_lesson: of ``cross_validate``.
     """
     plain = untaught(labels.views, info.temperature, info.threshold)
     before = torch.sigmoid(scores(labels.views, plain).double()).numpy()
-    logits, verdicts = cross_validate(labels, info.temperature, seed=seed)
+    logits, verdicts = cross_validate(labels, info.temperature, seed=seed, on_lesson=on_lesson)
     after = torch.sigmoid(logits.double()).numpy()
     was = (before >= info.threshold).astype(int)
     targets, groups = labels.targets, labels.groups.astype(str)
@@ -226,3 +245,24 @@ def write_run(learned: Learned, model: ArtifactClassifier, info: ModelInfo, said
         "verdict": learned.verdict,
     }
     write_json(run / "metrics.json", metrics)  # last: its presence says that the run is complete
+
+
+def read_learned(run: Path) -> Learned:
+    """What ``write_run`` has written to a run folder.
+
+    Raises:
+        FilterError: that was cut off, or is damaged.
+    """
+    try:
+        metrics = json.loads((run / "metrics.json").read_text())
+        turned = [
+            Turned(row["path"], int(row["label"]), float(row["before"]), float(row["after"]), row["flagged"] == "True")
+            for row in read_csv(run / "turned.csv", TURNED_COLUMNS)
+        ]
+        learned = Learned(
+            run, metrics["before"], metrics["validation"], metrics["differences"], turned, float(metrics["threshold"])
+        )
+        str(learned)  # whatever is shown of it is there
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, FileError) as error:  # a stranger's JSON
+        raise FilterError(f"{run} does not say what was learned ({error}): learn again") from error
+    return learned

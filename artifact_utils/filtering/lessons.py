@@ -5,7 +5,7 @@ say: the locator, which tens of thousands of made artifacts have taught, stays. 
 artifacts that are learned beside the labels keep it from forgetting the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +27,8 @@ ON_MOVES, ON_GAINS, ON_SCALE, ON_AVERAGES = 0.1, 1.0, 0.1, 1.0
 the weights of the averages, in units of their spread. Chosen on natural artifacts, see ``benchmarks/learning.py``."""
 BESIDE = 0.1
 """Weight of all that is learned beside the labels, as a share of that of the labels."""
+FARTHEST = 6.0
+"""Where logarithms of gains and of the scale are cut off: the search may try what no float holds."""
 NO_LOOK = -1e4
 """Logit of a look that a picture does not have."""
 
@@ -119,9 +121,9 @@ def fit(views: Views, targets: Tensor, weights: Tensor, temperature: float, scal
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        scale = log_scale.exp()
+        scale = log_scale.clamp(-FARTHEST, FARTHEST).exp()
         moved = (averages @ directions + constant) / scale
-        changed = log_gains.exp() * families + moves + moved.unsqueeze(2)
+        changed = log_gains.clamp(-FARTHEST, FARTHEST).exp() * families + moves + moved.unsqueeze(2)
         logits = scale * _judge(changed, SHARPNESS * temperature)
         value = (weights * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")).sum()
         for penalty, values in (
@@ -133,10 +135,10 @@ def fit(views: Views, targets: Tensor, weights: Tensor, temperature: float, scal
 
     optimizer.step(loss)
     with torch.no_grad():
-        scaled = temperature / log_scale.exp()
+        scaled = temperature / log_scale.clamp(-FARTHEST, FARTHEST).exp()
         per_channel = directions / scaling.spread * scaled
         shift = float(constant * scaled - per_channel @ scaling.mean)
-        gains, moves = log_gains.exp(), moves * temperature
+        gains, moves = log_gains.clamp(-FARTHEST, FARTHEST).exp(), moves * temperature
         return Lesson(gains, moves, per_channel, shift, float(scaled))
 
 
@@ -188,10 +190,13 @@ def joined(*parts: Views) -> Views:
     return Views(families, averages, parts[0].has_gains)
 
 
-def cross_validate(labels: Labels, temperature: float, *, seed: int = 0) -> tuple[Tensor, npt.NDArray[np.int64]]:
+def cross_validate(
+    labels: Labels, temperature: float, *, seed: int = 0, on_lesson: Callable[[], object] | None = None
+) -> tuple[Tensor, npt.NDArray[np.int64]]:
     """What lessons from the other groups say of each picture: calibrated logits (P,) and verdicts (P,).
 
-    The threshold is chosen without the picture, too.
+    The threshold is chosen without the picture, too. ``on_lesson`` is called after each lesson, ``FOLDS * REPEATS``
+    times where there are groups enough.
     """
     logits, margins = torch.zeros(2, len(labels.targets))
     for repeat in range(REPEATS):
@@ -200,6 +205,8 @@ def cross_validate(labels: Labels, temperature: float, *, seed: int = 0) -> tupl
             said = scores(labels.views[held], lesson)
             logits[held] += said / REPEATS
             margins[held] += (said - float(logit(np.clip(lesson.threshold, 1e-9, 1 - 1e-9)))) / REPEATS
+            if on_lesson is not None:
+                on_lesson()
     return logits, (margins >= 0).numpy().astype(np.int64)
 
 

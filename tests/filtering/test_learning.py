@@ -11,7 +11,7 @@ from PIL import Image
 from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.detector import Detector
 from artifact_utils.filtering import FilterConfig, FilterError, fit_generator, learn, learning, lessons, score_folder
-from artifact_utils.filtering.lesson_report import taught_model
+from artifact_utils.filtering.lesson_report import read_learned, taught_model
 from artifact_utils.filtering.lesson_views import Seer
 from artifact_utils.filtering.lessons import Lesson, scores
 from artifact_utils.filtering.state import open_state
@@ -87,6 +87,34 @@ def test_the_report_compares_before_and_after(learned):
     turned_up = sum(t.flagged and t.label == 1 for t in result.turned)
     turned_down = sum(not t.flagged and t.label == 1 for t in result.turned)
     assert found_after - found_before == turned_up - turned_down
+
+
+def test_the_report_is_read_from_the_run_again(learned, tmp_path):
+    result, _ = learned
+    again = read_learned(result.run)
+    assert str(again) == str(result)
+    assert again.turned == result.turned
+    low, high = again.count_intervals["found"][1]
+    assert low <= result.counts["found"][1] / 20 <= high
+    for damage in ("{}", "[1]", "{", '{"before": {}, "validation": {}, "differences": {}, "threshold": "x"}'):
+        (tmp_path / "metrics.json").write_text(damage)
+        with pytest.raises(FilterError, match="does not say what was learned"):
+            read_learned(tmp_path)
+
+
+def test_a_lesson_that_is_stopped_writes_nothing(labelled, tmp_path):
+    class StoppedError(Exception):
+        pass
+
+    for when in (3, 52):  # among the pictures, and in the cross-validation
+
+        def stop(done, total, when=when):
+            if done == when:
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            learn(replace(labelled, learned=tmp_path / "learned"), on_progress=stop)
+    assert not (tmp_path / "learned").exists()
 
 
 def test_torn_blocks_are_told_from_plain_faces_after_the_lesson(labelled, learned):
