@@ -108,7 +108,7 @@ class Judge:
         Raises:
             ConfigError: a family that the model does not tell apart.
         """
-        said = state.model(sha256)
+        said = state.said_of_model(sha256)
         if said is None:
             return None
         families, sharpness, threshold = said

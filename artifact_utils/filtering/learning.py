@@ -23,7 +23,7 @@ from artifact_utils.filtering.lesson_views import OnProgress, Seer
 from artifact_utils.filtering.lessons import FOLDS, REPEATS, Labels, joined, teach
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.renamed_folder import follow_rename
-from artifact_utils.filtering.scoring import list_pictures, load_detector, model_file
+from artifact_utils.filtering.scoring import list_pictures, load_detector, model_file, with_run_in_use
 from artifact_utils.filtering.state import State, open_state
 from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.runs import free_folder
@@ -89,7 +89,8 @@ def learn(
         FilterError: fewer than 30 labels, or than 5 of either class; or the model has no locator.
         CheckpointError, ConfigError: as ``Detector.load``.
     """
-    material = _material(config) if material is None else material
+    if material is None:
+        config, material = with_run_in_use(config), _material(config)
     labelled = material.labelled[-MOST_LABELS:]
     counts = np.bincount([picture.label for picture in labelled], minlength=2)
     if counts.sum() < MIN_LABELS or counts.min() < MIN_OF_A_CLASS:
@@ -125,6 +126,7 @@ def fit_generator(
     """
     if material is None:
         material = _material(config) if Outputs.of(config).state.exists() else Material([], [], config.folder)
+        config = with_run_in_use(config)
     files = [picture.file for picture in material.labelled if picture.label == CLEAN]
     if not material.labelled:
         below = list_pictures(material.folder, config.move_flagged)
@@ -192,7 +194,7 @@ def _write(
     model, info = taught_model(file, lesson, counted)
     said = {
         "learned_from": config.folder,
-        "model": file,
+        "model": file.absolute(),
         "model_sha256": sha256,
         "pictures": len(labels.targets),
         "artifacts": int(labels.targets.sum()),

@@ -22,6 +22,8 @@ from artifact_utils.metrics import compare_models, evaluate
 from artifact_utils.metrics.bootstrap import share_interval
 from artifact_utils.models import ArtifactClassifier
 
+RUN_FILES = ("config.json", "turned.csv", "best.safetensors", "metrics.json")
+"""What ``write_run`` writes, in that order; the presence of the last says that the run is complete."""
 TURNED_COLUMNS = ("path", "label", "before", "after", "flagged", "is_right")
 
 
@@ -221,7 +223,7 @@ def taught_model(file: Path, lesson: Lesson, counted: list[int]) -> tuple[Artifa
 
 
 def write_run(learned: Learned, model: ArtifactClassifier, info: ModelInfo, said: dict[str, Any]) -> None:
-    """Write the run folder: ``best.safetensors``, ``config.json``, ``metrics.json``, ``turned.csv``.
+    """Write the run folder with its ``RUN_FILES``.
 
     Args:
         learned: whose ``run`` is written; there must be no such folder.
@@ -244,7 +246,7 @@ def write_run(learned: Learned, model: ArtifactClassifier, info: ModelInfo, said
         "differences": learned.differences,
         "verdict": learned.verdict,
     }
-    write_json(run / "metrics.json", metrics)  # last: its presence says that the run is complete
+    write_json(run / "metrics.json", metrics)
 
 
 def read_learned(run: Path) -> Learned:

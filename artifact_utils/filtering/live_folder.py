@@ -17,13 +17,14 @@ from artifact_utils.filtering.clean_archive import zip_clean
 from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.label_export import Exported, export_state
 from artifact_utils.filtering.labelled import labelled_pictures, path_below
+from artifact_utils.filtering.learning import Material, gather
 from artifact_utils.filtering.moving import move_from, put_back
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.score_table import ScoreTable, threshold_curve
 from artifact_utils.filtering.scores_csv import write_scores
-from artifact_utils.filtering.scoring import list_pictures, prepare, score_new, write_sheet
-from artifact_utils.filtering.state import MOVED, Score, State, open_state
+from artifact_utils.filtering.scoring import list_pictures, load_detector, prepare, score_new, write_sheet
+from artifact_utils.filtering.state import MOVED, NOT_SCORED, Score, State, open_state
 from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.metrics.bootstrap import share_interval
 from artifact_utils.predictions import counting
@@ -140,7 +141,7 @@ class LiveFolder:
             with self._opened() as state:
                 self._prepare(state)
                 total = sum(1 for _ in list_pictures(self.config.folder, self.config.move_flagged))
-                known = {row.path for row in self.table.rows.values() if not row.moved}
+                known = {row.path for row in self.table.rows.values() if not row.moved and row.reason != NOT_SCORED}
                 done = len(known)
                 self._progress = Progress(done, total, running=True, seconds=0.0, error="")
 
@@ -160,13 +161,13 @@ class LiveFolder:
             error = str(failure)
             logger.warning("scoring %s ended: %s", self.config.folder, error)
         finally:
-            n = sum(not row.moved for row in self.table.rows.values())
+            n = sum(not row.moved and row.reason != NOT_SCORED for row in self.table.rows.values())
             total = self._progress.total if self._stopped.is_set() or error else n
             self._progress = Progress(n, total, running=False, seconds=time.monotonic() - started, error=error)
 
     def _read(self, state: State) -> None:
         """Take the whole table from the state."""
-        table = ScoreTable(self.table.known, self.table.sharpness)
+        table = ScoreTable(self.detector.info.families, self.detector.info.sharpness)
         numbers = list(state.score_numbers_by_path())
         table.put(zip(numbers, state.scores(), strict=True))
         labels = {picture.correction.path: picture.label for picture in labelled_pictures(state)}
@@ -179,6 +180,23 @@ class LiveFolder:
             for row in table.rows.values():
                 row.version = table.version
             self.table = table
+
+    def use(self, run: Path | None) -> None:
+        """Score everything anew with another model from now on, at its own threshold; labels and moves stay.
+
+        Args:
+            run: folder or file of it; by default the detector that comes with the package.
+
+        Raises:
+            FilterError: scoring is going on.
+            CheckpointError, ConfigError: as ``Detector.load``.
+        """
+        config = replace(self.config, run=run, threshold=None)
+        detector, sha256 = load_detector(config)
+        with self._settled() as state:
+            self._judge = prepare(state, detector, sha256, rescore=True)
+            self.config, self.detector, self._sha256 = config, detector, sha256
+        self.start()
 
     # Looking
 
@@ -208,7 +226,13 @@ class LiveFolder:
                 "label": [row.label for row in rows],
                 "moved": [row.moved for row in rows],
                 "reason": ["" if row.chances else row.reason for row in rows],
+                "model": self._sha256,
             }
+
+    def numbers(self) -> dict[str, int]:
+        """The number of each picture, by its path below the folder."""
+        with self._lock:
+            return {os.fsdecode(row.path): number for number, row in self.table.rows.items()}
 
     def chances(self, number: int) -> dict[str, float]:
         """The probability of each family that the model tells apart, in one picture.
@@ -282,6 +306,17 @@ class LiveFolder:
                 row.label = before
                 return number
         return None
+
+    def label_counts(self) -> tuple[int, int]:
+        """How many labels there are: clean ones, and artifacts."""
+        with self._opened() as state:
+            verdicts = [correction.verdict for correction in state.corrections.list()]
+        return verdicts.count(CLEAN), verdicts.count(ARTIFACT)
+
+    def material(self) -> Material:
+        """What there is to learn from."""
+        with self._opened() as state:
+            return gather(state, self.config)
 
     # Results
 

@@ -20,7 +20,8 @@ class FilterConfig:
     folder: tyro.conf.Positional[Path]
     """Folder of portraits, nested or not."""
     run: Path | None = None
-    """Run folder or .safetensors file of the model. Default: the detector that comes with the package."""
+    """Run folder or .safetensors file of the model. Default: the run that was learned for this folder, where it is in
+    use, else the detector that comes with the package."""
     scores: Path | None = None
     """Table to write; the contact sheet of the worst (.jpg) and the state (.sqlite) go beside it. Default:
     FOLDER.scores.csv, beside the folder."""
@@ -46,7 +47,8 @@ class FilterConfig:
     learned: Path | None = None
     """Run folder for --learn and --fit-generator. Default: FOLDER.learned, beside the table."""
     rescore: bool = False
-    """Score everything anew where the scores are another model's; labels and moves stay."""
+    """Score everything anew where the scores are another model's, without --run with the detector that comes with the
+    package; labels and moves stay."""
     batch_size: int | None = None
     """Pictures that the network scores at once. Default: 8 on a CPU, where more take memory and no less time, else
     32."""

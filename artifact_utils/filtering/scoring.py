@@ -3,10 +3,11 @@
 import io
 import logging
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,7 @@ def score_folder(config: FilterConfig) -> Scored:
     if not config.folder.is_dir():
         raise FilterError(f"no folder {config.folder}: name a folder of portraits")
     follow_rename(config)
-    outputs, started = Outputs.of(config), time.time()
+    outputs, started, config = Outputs.of(config), time.time(), with_run_in_use(config)
     model = _Model(config)
     if not outputs.state.exists():
         model.detector()  # one that cannot be used says so before anything is made
@@ -130,6 +131,34 @@ class _Model:
 def model_file(config: FilterConfig) -> Path:
     """The checkpoint that a config names."""
     return checkpoint_file(config.run) if config.run else pretrained_file()
+
+
+def learned_runs(config: FilterConfig) -> list[Path]:
+    """The runs that were learned for a folder and lie beside it, the latest first."""
+    beside = Outputs.of(config).beside("learned")
+    if not beside.parent.is_dir():
+        return []
+    names = re.compile(re.escape(beside.name) + r"(-\d+)?")
+    runs = [run for run in beside.parent.iterdir() if names.fullmatch(run.name) and (run / "metrics.json").is_file()]
+    return sorted(runs, key=lambda run: (run / "metrics.json").stat().st_mtime_ns, reverse=True)
+
+
+def with_run_in_use(config: FilterConfig) -> FilterConfig:
+    """The config with the learned run that the scores of its folder are of, where it names none.
+
+    So what a person has chosen once stays in use; ``--rescore`` without a run goes back to the packaged detector.
+
+    Raises:
+        FilterError, FileError: as ``open_state``.
+    """
+    if config.run is not None or config.rescore or not Outputs.of(config).state.exists():
+        return config
+    with open_state(config) as state:
+        model = state.model
+    for run in learned_runs(config) if model else ():
+        if file_digest(checkpoint_file(run)) == model:
+            return replace(config, run=run)
+    return config
 
 
 def load_detector(config: FilterConfig) -> "tuple[Detector, str]":

@@ -78,6 +78,9 @@ DAMAGED = (
 )
 """Queries that find nothing in a state of ours; others may come from strangers."""
 
+NOT_SCORED = "not scored yet"
+"""Reason of a picture that has lost the score of another model."""
+
 MOVING, MOVED, RETURNING, RETURNED = "moving", "moved", "returning", "returned"
 """Steps of a move. A returned one only says that its folders may have to go."""
 
@@ -221,11 +224,18 @@ class State:
         row = self._connection.execute(query).fetchone()
         return ((), 1.0) if row is None else (tuple(row[0].split()), row[1])
 
-    def model(self, sha256: str) -> tuple[tuple[str, ...], float, float | None] | None:
+    def said_of_model(self, sha256: str) -> tuple[tuple[str, ...], float, float | None] | None:
         """Families, sharpness and own threshold (None: was not said) of a model that has given scores; None if none."""
         query = "SELECT families, sharpness, own_threshold FROM models WHERE sha256 = ?"
         row = self._connection.execute(query, (sha256,)).fetchone()
         return None if row is None else (tuple(row[0].split()), row[1], row[2])
+
+    @property
+    def model(self) -> str:
+        """SHA-256 of the model of the scores; nothing where there is no score."""
+        query = "SELECT sha256 FROM models WHERE id = (SELECT model FROM scores LIMIT 1)"
+        row = self._connection.execute(query).fetchone()
+        return "" if row is None else str(row[0])
 
     def use_model(
         self,
@@ -247,31 +257,33 @@ class State:
             counted: the families that count.
             families: that the model tells apart.
             sharpness: of the smooth maximum over their logits.
-            rescore: whether the scores of another one are given up.
+            rescore: whether the scores of another one are given up; their pictures keep their numbers.
 
         Raises:
             FilterError: the scores so far are those of another one.
         """
         names = " ".join(families)
+        execute = self._connection.execute
         with self.transaction():
-            if rescore:
-                others = "SELECT id FROM models WHERE sha256 != ?"
-                self._connection.execute(f"DELETE FROM scores WHERE model IN ({others})", (sha256,))
-            if self._connection.execute(
-                "SELECT 1 FROM scores JOIN models ON models.id = model WHERE sha256 != ? LIMIT 1", (sha256,)
-            ).fetchone():
-                raise FilterError(
-                    f"{self.path} belongs to another model: name another table with --scores, or --rescore"
-                )
-            self._connection.execute(
+            execute(
                 "INSERT INTO models (sha256, families, sharpness, own_threshold) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (sha256) DO UPDATE SET families = excluded.families, sharpness = excluded.sharpness, "
                 "own_threshold = coalesce(excluded.own_threshold, own_threshold)",
                 (sha256, names, float(sharpness), own_threshold),
             )
-            self._connection.execute("UPDATE about SET threshold = ?, counted = ?", (threshold, " ".join(counted)))
-        query = "SELECT id FROM models WHERE sha256 = ?"
-        self._model = self._connection.execute(query, (sha256,)).fetchone()[0]
+            (model,) = execute("SELECT id FROM models WHERE sha256 = ?", (sha256,)).fetchone()
+            if rescore:  # a size that no file has: it is read again
+                execute(
+                    "UPDATE scores SET model = ?, probability = NULL, reason = ?, size = -1, details = '' "
+                    "WHERE model != ?",
+                    (model, NOT_SCORED, model),
+                )
+            elif execute("SELECT 1 FROM scores WHERE model != ? LIMIT 1", (model,)).fetchone():
+                raise FilterError(
+                    f"{self.path} belongs to another model: name another table with --scores, or --rescore"
+                )
+            execute("UPDATE about SET threshold = ?, counted = ?", (threshold, " ".join(counted)))
+        self._model = model
 
     def add_scores(self, scores: Iterable[Score]) -> None:
         with self.transaction():

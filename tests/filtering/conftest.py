@@ -1,10 +1,15 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from helpers import draw_portrait
 from PIL import Image
 
-from artifact_utils.filtering import FilterConfig, score_folder
+from artifact_utils.checkpoints import ModelInfo, save_checkpoint
+from artifact_utils.filtering import FilterConfig, learning, lessons, score_folder
+from artifact_utils.models import build_model
+
+FAMILIES = ("hands", "face", "text", "objects", "glitch")
 
 
 @pytest.fixture
@@ -24,3 +29,25 @@ def all_flagged(config, tmp_path):
     config = replace(config, threshold=0.0, move_flagged=tmp_path / "bad")
     score_folder(config)
     return config
+
+
+@pytest.fixture(scope="module")
+def few_folds():
+    """Short lessons."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lessons, "FOLDS", 2)
+        patch.setattr(lessons, "REPEATS", 1)
+        patch.setattr(learning, "N_BESIDE", 6)
+        yield
+
+
+@pytest.fixture(scope="module")
+def located_run(tmp_path_factory):
+    """A run whose untrained model says where."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("located")
+    options = {"also_at": (96,), "locates": True, "families": FAMILIES, "pooled": False}
+    model = build_model("efficientnet_lite0", image_size=64, **options)
+    info = ModelInfo("efficientnet_lite0", 64, 0.3, aspect="looks", temperature=0.5, **options)
+    save_checkpoint(folder / "best.safetensors", model, info)
+    return folder

@@ -8,37 +8,15 @@ import torch
 from helpers import draw_portrait
 from PIL import Image
 
-from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoint
+from artifact_utils.checkpoints import load_checkpoint, save_checkpoint
 from artifact_utils.detector import Detector
-from artifact_utils.filtering import FilterConfig, FilterError, fit_generator, learn, learning, lessons, score_folder
+from artifact_utils.filtering import FilterConfig, FilterError, fit_generator, learn, score_folder
 from artifact_utils.filtering.lesson_report import read_learned, taught_model
 from artifact_utils.filtering.lesson_views import Seer
 from artifact_utils.filtering.lessons import Lesson, scores
 from artifact_utils.filtering.state import open_state
-from artifact_utils.models import build_model
 
-FAMILIES = ("hands", "face", "text", "objects", "glitch")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_folds():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lessons, "FOLDS", 2)
-        patch.setattr(lessons, "REPEATS", 1)
-        patch.setattr(learning, "N_BESIDE", 6)
-        yield
-
-
-@pytest.fixture(scope="module")
-def located_run(tmp_path_factory):
-    """A run whose untrained model says where."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("located")
-    options = {"also_at": (96,), "locates": True, "families": FAMILIES, "pooled": False}
-    model = build_model("efficientnet_lite0", image_size=64, **options)
-    info = ModelInfo("efficientnet_lite0", 64, 0.3, aspect="looks", temperature=0.5, **options)
-    save_checkpoint(folder / "best.safetensors", model, info)
-    return folder
+pytestmark = pytest.mark.usefixtures("few_folds")
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +141,7 @@ def test_scoring_anew_with_the_new_run_keeps_the_labels(labelled, learned, tmp_p
         score_folder(taught)
     assert score_folder(replace(taught, rescore=True)).new == 44
     assert score_folder(replace(taught, rescore=True)).new == 0
+    assert score_folder(taught).new == 0
     with open_state(config) as state:
         assert [(c.path, c.verdict) for c in state.corrections.list()] == [(b"00.png", 1)]
 

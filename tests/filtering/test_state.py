@@ -5,7 +5,7 @@ import pytest
 
 from artifact_utils.filtering import FilterConfig, FilterError
 from artifact_utils.filtering.options import Outputs
-from artifact_utils.filtering.state import Score, open_state
+from artifact_utils.filtering.state import NOT_SCORED, Score, open_state
 
 
 @pytest.fixture
@@ -70,3 +70,21 @@ def test_a_file_that_is_no_database_is_refused_and_stays(config, content):
     with pytest.raises(FilterError, match="cannot be used"):
         read(config)
     assert Outputs.of(config).state.read_bytes() == content
+
+
+def test_another_model_takes_over_and_its_pictures_keep_their_numbers(config):
+    fill(config)
+    with open_state(config) as state:
+        numbers = state.find([b"a.png"])
+        with pytest.raises(FilterError, match="belongs to another model"):
+            state.use_model("other", 0.5)
+        assert state.model == "model"
+        state.use_model("other", 0.25, rescore=True)
+        assert {(score.probability, score.reason) for score in state.scores()} == {(None, NOT_SCORED)}
+        (number, size, *_) = state.find([b"a.png"])[b"a.png"]
+        assert number == numbers[b"a.png"][0] and size == -1
+    with open_state(config) as state:
+        assert (state.model, state.threshold) == ("other", 0.25)
+        state.use_model("other", 0.25)
+        state.add_scores([Score(b"a.png", 0.5, "", 1, 2, 3)])
+        assert state.find([b"a.png"])[b"a.png"] == numbers[b"a.png"]
