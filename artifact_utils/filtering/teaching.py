@@ -57,6 +57,8 @@ class Teaching:
         self._worker: threading.Thread | None = None
         self._progress = LessonProgress(0, 0, running=False, seconds=0.0, error="")
         self.learned = self._latest()
+        self.before = self._find_before()
+        """The model that the one in use was learned from; None if it was not, or that is gone or has changed."""
 
     def close(self) -> None:
         """Stop the lesson that is under way."""
@@ -161,7 +163,7 @@ class Teaching:
         Raises:
             FilterError: there is none, it has changed, or something else is going on.
         """
-        before = self.before
+        before = self._find_before()
         if before is None:
             raise FilterError(f"the model that {self.name} was learned from is not there any more")
         if real_path(before) == real_path(pretrained_file()):
@@ -174,6 +176,7 @@ class Teaching:
             if self._progress.running:
                 raise FilterError("something is being learned: stop that first, or wait until it is done")
             self.live.use(run)
+            self.before = self._find_before()
 
     def _asked(self, name: str) -> Learned:
         learned = self.learned
@@ -204,9 +207,7 @@ class Teaching:
         """Of the model that scores."""
         return name_of(self.live.config.run)
 
-    @property
-    def before(self) -> Path | None:
-        """The model that the one in use was learned from; None if it was not, or that is gone or has changed."""
+    def _find_before(self) -> Path | None:
         run = self.live.config.run
         if run is None:
             return None

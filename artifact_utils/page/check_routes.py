@@ -47,7 +47,7 @@ def draw_map(detector: Detector, file: Path, family: str = "") -> bytes:
 
 def check_routes(visits: Visits, examples: Sequence[Path]) -> APIRouter:
     """All requests of the view."""
-    routes, detector = APIRouter(prefix="/page/check"), visits.detector
+    routes = APIRouter(prefix="/page/check")
 
     def visitor(request: Request) -> str:
         return request.headers.get("x-visitor", "")
@@ -57,8 +57,8 @@ def check_routes(visits: Visits, examples: Sequence[Path]) -> APIRouter:
         return {
             "visitor": visits.begin(),
             "examples": [file.name for file in examples],
-            "threshold": detector.threshold,
-            "families": list(detector.info.families),
+            "threshold": visits.detector.threshold,
+            "families": list(visits.detector.info.families),
         }
 
     @routes.post("/pictures")
@@ -95,8 +95,13 @@ def check_routes(visits: Visits, examples: Sequence[Path]) -> APIRouter:
         for checked in visit.pictures[since:]:
             if checked.outcome is None:
                 break
-            done.append(describe(checked, detector))
-        return {"total": len(visit.pictures), "queued": visits.queued(visit), "results": done}
+            done.append(describe(checked, visits.detector))
+        return {
+            "total": len(visit.pictures),
+            "queued": visits.queued(visit),
+            "threshold": visits.detector.threshold,
+            "results": done,
+        }
 
     @routes.post("/clear")
     def clear(request: Request) -> dict[str, str]:
@@ -115,7 +120,8 @@ def check_routes(visits: Visits, examples: Sequence[Path]) -> APIRouter:
 
     @routes.get("/map/{token}")
     def map_of(token: str, family: str = "") -> Response:
-        return Response(draw_map(detector, visits.picture(token).file, family), media_type="image/png", headers=KEPT)
+        drawn = draw_map(visits.detector, visits.picture(token).file, family)
+        return Response(drawn, media_type="image/png", headers=KEPT)
 
     return routes
 

@@ -29,6 +29,8 @@ def build_layout(*, has_folder: bool) -> gr.Blocks:
             if has_folder:
                 with gr.Tab("Sort and correct", id="sort"):
                     gr.HTML("<sort-view></sort-view>", padding=False, apply_default_css=False)
+                with gr.Tab("Teach", id="teach"):
+                    gr.HTML("<teach-view></teach-view>", padding=False, apply_default_css=False)
             with gr.Tab("Evaluation", id="reports"):
                 gr.HTML("<reports-view></reports-view>", padding=False, apply_default_css=False)
     return layout

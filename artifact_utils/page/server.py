@@ -20,7 +20,8 @@ from artifact_utils.device import keep_freed_memory
 from artifact_utils.evaluation.report_pages import list_runs
 from artifact_utils.filtering.live_folder import LiveFolder
 from artifact_utils.filtering.options import Outputs
-from artifact_utils.filtering.scoring import load_detector
+from artifact_utils.filtering.scoring import load_detector, with_run_in_use
+from artifact_utils.filtering.teaching import Teaching
 from artifact_utils.filtering.visits import Visits
 from artifact_utils.page.check_routes import check_routes, tell_error
 from artifact_utils.page.guard import Guard
@@ -28,6 +29,7 @@ from artifact_utils.page.layout import CSS, HEAD, THEME, build_layout
 from artifact_utils.page.report_routes import Audit, report_routes
 from artifact_utils.page.settings import PageConfig, PageError, is_loopback, on_space
 from artifact_utils.page.sort_routes import sort_routes
+from artifact_utils.page.teach_routes import teach_routes
 
 logger = logging.getLogger(__name__)
 
@@ -52,22 +54,24 @@ class Page:
             self._worker.join(0.5)
 
     def close(self) -> None:
-        """Stop scoring, remove what visitors sent, and give the folder back; in the thread that launched the page."""
+        """Stop all work, remove what visitors sent, and give the folder back; in the thread that launched the page."""
         self._server.should_exit = True
         self._worker.join(10)
         self._held.close()
 
 
-def build_app(config: PageConfig, visits: Visits, live: LiveFolder | None, examples: Sequence[Path] = ()) -> FastAPI:
+def build_app(config: PageConfig, visits: Visits, teaching: Teaching | None, examples: Sequence[Path] = ()) -> FastAPI:
     """The whole web application, with the guard in front."""
+    live = None if teaching is None else teaching.live
     app = FastAPI(openapi_url=None)
     app.add_exception_handler(ArtifactUtilsError, tell_error)
     app.add_exception_handler(OSError, _tell_os_error)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.include_router(check_routes(visits, examples))
     audit = None
-    if live is not None:
+    if live is not None and teaching is not None:
         app.include_router(sort_routes(live))
+        app.include_router(teach_routes(teaching, visits))
         audit = Audit(live.config.folder, Outputs.of(live.config).beside("audit"))
     named = [config.run] if config.run is not None and config.run.is_dir() else []
 
@@ -149,16 +153,19 @@ def launch(
         )
     keep_freed_memory()
     filtering = config.filter_config(config.folder or Path())
+    filtering = filtering if config.folder is None else with_run_in_use(filtering)
     detector, sha256 = load_detector(filtering)
     with contextlib.ExitStack() as held:
         visits = Visits(detector)
         held.callback(visits.close)
-        live = None
+        live = teaching = None
         if config.folder is not None:
             live = LiveFolder(filtering, detector, sha256)
             held.callback(live.close)
+            teaching = Teaching(live)
+            held.callback(teaching.close)
             live.start()
-        app = build_app(config, visits, live, [file for file in examples if file.is_file()])
+        app = build_app(config, visits, teaching, [file for file in examples if file.is_file()])
         server, worker = _serve(app, config)
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://{'127.0.0.1' if config.host in ('0.0.0.0', '::') else config.host}:{port}/"

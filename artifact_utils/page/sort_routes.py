@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from artifact_utils.files.writing import FileError
 from artifact_utils.filtering.live_folder import LiveFolder
+from artifact_utils.filtering.teaching import name_of
 from artifact_utils.page.check_routes import KEPT, SIDES, draw_map
 from artifact_utils.plots.previews import preview
 from artifact_utils.predictions import doubts
@@ -59,6 +60,7 @@ def sort_routes(live: LiveFolder) -> APIRouter:
             "families": list(live.table.known),
             "counted": list(live.detector.families),
             "threshold": live.detector.threshold,
+            "model": name_of(live.config.run),
         }
 
     @routes.get("/rows")

@@ -166,6 +166,91 @@ def test_a_folder_is_sorted_corrected_by_keys_moved_and_brought_back(browser, se
     assert kept == [(b"298.png", 1, 1), (b"292.png", 0, 1)]
 
 
+@pytest.fixture
+def twins(page_config):
+    """40 pictures, every other with a torn block, with scores that say nothing of it."""
+    shutil.rmtree(page_config.folder)
+    for i in range(40):
+        draw_portrait(page_config.folder / f"{i:02d}.png", seed=i, artifact=i % 2 == 1, size=128)
+    make_scores(page_config.filter_config(page_config.folder), FAMILIES)
+    return page_config
+
+
+def test_labels_by_keys_are_learned_from_looked_at_used_and_taken_back(browser, serve, twins):
+    page = serve(twins)
+    with opened(browser, page.url) as tab:
+        wait_for(tab, "sort-view .counts", "of 40")
+        teach = tab.get_by_role("tab", name="Teach")
+        teach.click()
+        wait_for(tab, "teach-view .labels", "0 labels of yours")
+        learn = tab.get_by_role("button", name="Learn from my corrections")
+        sync_api.expect(learn).to_be_disabled()
+        sync_api.expect(tab.locator("teach-view .soft").first).to_have_text(
+            "It needs 30 labels, at least 5 of each: 30 more, at least 5 artifact and 5 clean."
+        )
+        tab.get_by_role("tab", name="Sort and correct").click()
+        tab.locator("sort-view .grid").focus()
+        for i in range(39, 7, -1):  # the worst first: 39.png down to 08.png
+            tab.keyboard.press("a" if i % 2 else "c")
+        wait_for(tab, "sort-view .counts", r"32 labels of yours \(16 artifact, 16 clean\)")
+        teach.click()
+        sync_api.expect(learn).to_be_enabled()
+        learn.click()
+        wait_for(tab, "teach-view h2 >> nth=2", "What portraits.learned would change", 180)
+        lesson = tab.locator("teach-view .lesson")
+        for expected in ("32 pictures, 16 with an artifact", "AUC", "Artifacts found", "of 16", "95%:", "would turn"):
+            sync_api.expect(lesson).to_contain_text(expected)
+        assert re.search("better|BETTER", text(tab, "teach-view .conclusion"))
+        assert twins.folder.with_name("portraits.learned").is_dir()
+        keep_screenshot(tab, "teach")
+        tab.reload()
+        teach.click()
+        wait_for(tab, "teach-view h2 >> nth=2", "What portraits.learned would change")
+        tab.get_by_role("button", name="Use it").click()
+        wait_for(tab, "teach-view h2 >> nth=2", "portraits.learned is in use", 60)
+        tab.get_by_role("tab", name="Sort and correct").click()
+        wait_for(tab, "sort-view .say >> nth=0", "portraits: 40 pictures$", 60)
+        wait_for(tab, "sort-view .counts", "32 labels of yours")
+        sync_api.expect(tab.locator("sort-view .model")).to_have_text("Scored by portraits.learned")
+        tab.locator("sort-view .grid").focus()
+        tab.keyboard.press("u")
+        wait_for(tab, "sort-view .counts", "31 labels of yours")
+        teach.click()
+        tab.get_by_role("button", name="Back to families").click()
+        wait_for(tab, "teach-view h2 >> nth=2", "What portraits.learned would change", 60)
+        tab.get_by_role("button", name="Discard").click()
+        sync_api.expect(lesson).to_be_hidden()
+        assert not twins.folder.with_name("portraits.learned").exists()
+
+
+@slow
+def test_a_lesson_is_stopped_and_its_errors_are_sentences(browser, serve, twins, monkeypatch):
+    from artifact_utils.filtering import teaching
+
+    def slowly(config, material, *, on_progress):
+        for step in range(200):
+            time.sleep(0.05)
+            on_progress(step, 200)
+        raise teaching.FilterError("30 clean portraits are needed: there are fewer")
+
+    monkeypatch.setitem(teaching.LESSONS, "generator", slowly)
+    page = serve(twins)
+    with opened(browser, page.url) as tab:
+        tab.get_by_role("tab", name="Teach").click()
+        tab.on("dialog", lambda dialog: dialog.accept())
+        fit = tab.get_by_role("button", name="Fit to my generator")
+        fit.click()
+        wait_for(tab, "teach-view .progress", r"Learning: step [1-9]\d* of 200")
+        tab.reload()
+        tab.get_by_role("tab", name="Teach").click()
+        wait_for(tab, "teach-view .progress", r"Learning: step [1-9]\d* of 200")
+        keep_screenshot(tab, "teach-busy")
+        tab.get_by_role("button", name="Stop", exact=True).locator("visible=true").click()
+        sync_api.expect(tab.locator("teach-view .progress")).to_have_text("")
+        fit.click()
+        wait_for(tab, "teach-view .bad", "30 clean portraits are needed", 60)
+
+
 def start_app(folder: Path, run: Path) -> tuple[subprocess.Popen, str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"}
     command = [sys.executable, str(ROOT / "app.py"), str(folder), "--run", str(run), "--port", "0", "--device", "cpu"]
@@ -294,7 +379,7 @@ def test_every_view_at_every_width_by_day_and_by_night_without_serious_faults(br
         for width in (1400, 820, 390):
             with opened(browser, page.url, color_scheme=scheme) as tab:
                 tab.set_viewport_size({"width": width, "height": 900})
-                for name in ("Check", "Sort and correct", "Evaluation"):
+                for name in ("Check", "Sort and correct", "Teach", "Evaluation"):
                     tab.get_by_role("tab", name=name).click()
                     if name == "Check":
                         tab.set_input_files("#pick", sorted(TEST_DATA.glob("*.jpg"))[:6])

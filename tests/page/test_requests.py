@@ -14,6 +14,7 @@ from helpers import read_rows  # noqa: E402
 
 from artifact_utils.filtering.live_folder import LiveFolder  # noqa: E402
 from artifact_utils.filtering.scoring import load_detector  # noqa: E402
+from artifact_utils.filtering.teaching import Teaching  # noqa: E402
 from artifact_utils.filtering.visits import Visits  # noqa: E402
 from artifact_utils.page.server import build_app  # noqa: E402
 
@@ -25,8 +26,10 @@ def parts(page_config):
     filtering = page_config.filter_config(page_config.folder)
     detector, sha256 = load_detector(filtering)
     visits, live = Visits(detector), LiveFolder(filtering, detector, sha256)
-    yield visits, live
+    teaching = Teaching(live)
+    yield visits, teaching
     visits.close()
+    teaching.close()
     live.close()
 
 
@@ -120,6 +123,36 @@ def test_downloads_are_of_the_threshold_that_is_shown(client, tmp_path):
     assert not any("<" in name for name in names[1])
 
 
+def test_labels_are_learned_from_and_what_was_learned_is_used(client, parts, monkeypatch):
+    monkeypatch.setattr("artifact_utils.filtering.learning.MIN_LABELS", 12)
+    monkeypatch.setattr("artifact_utils.filtering.teaching.MIN_LABELS", 12)
+    rows = scored(client)
+    about = client.get("/page/teach/about").json()
+    assert about["missing"] == {"all": 12, "clean": 5, "artifact": 5} and about["lesson"] is None
+    drawn = [i for i, name in zip(rows["id"], rows["name"], strict=True) if name[:2].isdecimal()]
+    for k, number in enumerate(drawn):
+        client.post("/page/sort/label", json={"id": number, "verdict": k % 2})
+    assert client.post("/page/teach/start", json={"kind": "labels"}).status_code == 200
+    end = time.monotonic() + 120
+    while (about := client.get("/page/teach/about").json())["progress"]["running"] and time.monotonic() < end:
+        time.sleep(0.05)
+    lesson = about["lesson"]
+    assert about["progress"]["error"] == "" and lesson["name"] == "portraits.learned"
+    assert (lesson["n"], lesson["n_artifacts"], lesson["shares"]["found"]["of"]) == (12, 6, 6)
+    assert {turned["id"] for turned in lesson["turned"]} <= set(rows["id"])
+    assert "another lesson" in client.post("/page/teach/use", json={"name": "portraits.learned-2"}).json()["error"]
+    assert client.post("/page/teach/use", json={"name": "portraits.learned"}).status_code == 200
+    after = scored(client)
+    assert after["model"] != rows["model"] and after["id"] == rows["id"]
+    assert client.get("/page/sort/about").json()["model"] == "portraits.learned"
+    assert parts[0].detector is parts[1].live.detector  # what is dropped in is scored by it, too
+    assert client.get("/page/teach/about").json()["before"] == "families"
+    assert client.post("/page/teach/back", content=b"").status_code == 200
+    assert scored(client)["model"] == rows["model"]
+    assert client.post("/page/teach/discard", json={"name": "portraits.learned"}).status_code == 200
+    assert client.get("/page/teach/about").json()["lesson"] is None
+
+
 def test_reports_that_exist_are_shown_without_scripts(client, page_config):
     assert client.get("/page/reports/list").json() == {"pages": [], "audit": {"running": False, "error": ""}}
     run = page_config.runs / "mine"
@@ -150,6 +183,9 @@ def test_what_no_page_would_send_is_refused_with_a_sentence(client):
         ("move", {"threshold": 0.5, "only": ["../.."]}),
         ("move", {"threshold": 0.5, "only": ["a"] * 100}),
         ("move", [1, 2]),
+        ("../teach/start", {"kind": "../.."}),
+        ("../teach/use", {"name": "../../etc"}),
+        ("../teach/discard", {"name": ""}),
     ):
         answer = client.post(f"/page/sort/{path}", json=sent)
         assert 400 <= answer.status_code < 500, sent

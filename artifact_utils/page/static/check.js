@@ -140,6 +140,7 @@ class CheckView extends HTMLElement {
     const said = await ask("check/results", { query: { since }, headers: this.headers() });
     this.total = said.total;
     this.queued = said.queued;
+    this.threshold = said.threshold;
     if (this.results.length === since) this.results.push(...said.results);
     if (said.results.length) this.draw();
     this.tell();

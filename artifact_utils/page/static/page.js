@@ -1,6 +1,7 @@
-// The views of the page, as elements that the layout holds: <check-view>, <sort-view>, <reports-view>.
+// The views of the page, as elements that the layout holds: <check-view>, <sort-view>, <teach-view>, <reports-view>.
 import "./check.js";
 import "./sort.js";
+import "./teach.js";
 import "./reports.js";
 
 document.documentElement.lang = "en";

@@ -4,13 +4,14 @@ import { Viewer } from "./viewer.js";
 import { Grid } from "./grid.js";
 import { Histogram } from "./histogram.js";
 
+const UNSCORED = "not scored yet";
 const SHOWN = {
   all: ["all", () => true],
   flagged: ["flagged", (row, view) => row.p !== null && row.p >= view.threshold],
   clean: ["not flagged", (row, view) => row.p !== null && row.p < view.threshold],
   labelled: ["labelled by you", (row) => row.label !== null],
   turned: ["labelled against the verdict", (row, view) => row.label !== null && row.p !== null && row.label !== Number(row.p >= view.threshold)],
-  odd: ["unreadable or too small", (row) => row.p === null],
+  odd: ["unreadable or too small", (row) => row.p === null && row.reason !== UNSCORED],
 };
 
 class SortView extends HTMLElement {
@@ -25,6 +26,7 @@ class SortView extends HTMLElement {
     this.says = make("p", { class: "say", role: "status" });
     this.counts = make("p", { class: "say counts", role: "status" });
     this.agree = make("p", { class: "say soft" });
+    this.modelSays = make("span", { class: "soft model" });
     this.failed = make("p", { class: "say bad", role: "alert" });
     this.toggle = make("button", { class: "act", type: "button", onclick: () => this.startOrStop() }, "Stop");
     this.number = make("input", {
@@ -47,7 +49,7 @@ class SortView extends HTMLElement {
     this.append(
       make("div", { class: "row" }, make("div", { class: "grow" }, this.busy, this.says), this.toggle), this.failed,
       this.histogram.element,
-      make("div", { class: "row" }, make("label", {}, "Threshold ", this.number), make("label", {}, "Show ", this.shown), this.familyBox, this.families),
+      make("div", { class: "row" }, make("label", {}, "Threshold ", this.number), make("label", {}, "Show ", this.shown), this.familyBox, this.families, this.modelSays),
       this.counts, this.agree, this.grid.element,
       make("p", { class: "soft keys" }, ...[["←", " "], ["→", " "], ["↑", " "], ["↓", " move, "], ["a", " artifact, "], ["c", " clean, "],
         ["space", " large, "], ["u", " undo"]].flatMap(([key, text]) => [make("kbd", {}, key), text])),
@@ -65,11 +67,16 @@ class SortView extends HTMLElement {
     try {
       this.about = await ask("sort/about");
     } catch (error) { this.failed.textContent = error.message; return; }
+    this.begin();
+    this.follow();
+  }
+
+  begin() {
     this.threshold = this.about.threshold;
     this.target = this.about.target;
+    this.modelSays.textContent = `Scored by ${this.about.model}`;
     this.drawFamilies();
     this.setThreshold(this.threshold);
-    this.follow();
   }
 
   drawFamilies() {
@@ -107,6 +114,15 @@ class SortView extends HTMLElement {
     const only = this.only.join(",");
     const said = await ask("sort/rows", { query: { since: this.version, only } });
     if (only !== this.only.join(",")) return;
+    if (this.model && said.model !== this.model) { // another one scores from now on, at a threshold of its own
+      this.model = said.model;
+      this.version = 0;
+      this.about = await ask("sort/about");
+      this.begin();
+      await this.look();
+      return;
+    }
+    this.model = said.model;
     const fresh = this.version === 0 || said.version < this.version || (said.id.length === said.count && said.count > 0);
     if (fresh) this.rows.clear();
     said.id.forEach((id, i) => this.rows.set(id, {
@@ -172,12 +188,13 @@ class SortView extends HTMLElement {
     this.grid.show(this.list, toTop ? 0 : Math.max(0, this.list.findIndex((row) => row.id === here)), toTop);
     const at = Math.ceil(this.threshold * 1000 - 1e-9);
     const flagged = all.filter((row) => row.p !== null && row.p >= this.threshold).length;
-    const odd = all.filter((row) => row.p === null).length;
+    const unscored = all.filter((row) => row.reason === UNSCORED).length;
+    const odd = all.filter((row) => row.p === null).length - unscored;
     const labelled = [...this.rows.values()].filter((row) => row.label !== null);
     const alarms = this.curve?.false_alarms[at] ?? 0;
     this.counts.textContent =
       `${count(flagged, "picture")} flagged of ${all.length.toLocaleString("en")}, about ${Math.round(alarms)} of them clean if the probabilities hold` +
-      `${odd ? `, ${odd} unreadable or too small` : ""}; ${this.list.length.toLocaleString("en")} shown; ` +
+      `${odd ? `, ${odd} unreadable or too small` : ""}${unscored ? `, ${unscored} not scored yet` : ""}; ${this.list.length.toLocaleString("en")} shown; ` +
       `${count(labelled.length, "label")} of yours (${labelled.filter((r) => r.label === 1).length} artifact, ${labelled.filter((r) => r.label === 0).length} clean)`;
     this.away.disabled = !flagged && !labelled.some((row) => row.label === 1);
     this.back.disabled = !this.curve?.moved_away;
@@ -196,7 +213,7 @@ class SortView extends HTMLElement {
     const label = row.label === null ? "" : row.label ? "artifact" : "clean";
     const text = `${row.name}: ${flagged ? "flagged, " : ""}${this.describe(row)}${label ? `, you say ${label}` : ""}`;
     return {
-      key: `${row.id} ${flagged} ${label} ${row.p}`, flagged, text, label, source: row.p === null && !row.reason.startsWith("too small") ? "" : address("sort/thumbnail", { id: row.id }),
+      key: `${row.id} ${flagged} ${label} ${row.p}`, flagged, text, label, source: row.p === null && !row.reason.startsWith("too small") && row.reason !== UNSCORED ? "" : address("sort/thumbnail", { id: row.id }),
       what: this.describe(row), name: row.name, index,
     };
   }
@@ -208,7 +225,7 @@ class SortView extends HTMLElement {
     const flagged = row.p !== null && row.p >= this.threshold;
     this.viewer.show({
       name: row.name, picture: address("sort/picture", { id: row.id }),
-      map: row.p === null ? null : (family) => address("sort/map", { id: row.id, family }),
+      map: row.p === null ? null : (family) => address("sort/map", { id: row.id, family, model: this.model.slice(0, 12) }),
       verdict: row.p === null ? row.reason : `${flagged ? "flagged" : "not flagged"}, ${percent(row.p)}`,
       kind: row.p === null ? "other" : flagged ? "artifact" : "clean",
       note: `${flagged && row.family ? `of ${row.family}` : ""}${row.label === null ? "" : `, you say ${row.label ? "artifact" : "clean"}`}`,
