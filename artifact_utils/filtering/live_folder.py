@@ -194,7 +194,9 @@ class LiveFolder:
         config = replace(self.config, run=run, threshold=None)
         detector, sha256 = load_detector(config)
         with self._settled() as state:
-            self._judge = prepare(state, detector, sha256, rescore=True)
+            judge = Judge.by(detector)
+            prepare(state, judge, sha256, own_threshold=detector.threshold, rescore=True)
+            self._judge = judge
             self.config, self.detector, self._sha256 = config, detector, sha256
         self.start()
 
