@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifact_utils.filtering.options import FilterConfig, FilterError
-from artifact_utils.filtering.state import Score, State
+from artifact_utils.filtering.state import NOT_SCORED, Score, State
 from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.predictions import TOO_SMALL, Place, Prediction, counting, most_probable, verdict
 
@@ -157,7 +157,7 @@ class Counts:
         self.n += 1
         if said.probability is None:
             self.too_small += score.reason == TOO_SMALL
-            self.unreadable += score.reason != TOO_SMALL
+            self.unreadable += score.reason not in (TOO_SMALL, NOT_SCORED)
             return
         self.flagged += said.flagged
         if said.flagged and said.family:
