@@ -9,14 +9,25 @@
     python filter_images.py portraits --export-labels labelled        # what you have labelled, as a data set
     python filter_images.py portraits --learn                         # or learn from it: a new run, and what it changes
     python filter_images.py portraits --rescore --run portraits.learned
+    python filter_images.py s3://bucket/portraits --engine ray --scores s3://bucket/scores   # see docs/scale.md
 
 Interrupted or killed, the same command goes on from the pictures that portraits.scores.sqlite already holds.
 """
+
+import sys
 
 from artifact_utils.console import read_arguments, run_cli
 
 
 def main() -> None:
+    if "--engine=ray" in sys.argv or ("--engine", "ray") in zip(sys.argv, sys.argv[1:], strict=False):
+        from artifact_utils.scale import ScaleConfig
+
+        options = read_arguments(ScaleConfig, __doc__)
+        from artifact_utils.scale import score_urls  # PyTorch takes seconds to load: --help does not wait for it
+
+        print(score_urls(options))
+        return
     from artifact_utils.filtering import FilterConfig, move_flagged, undo
 
     config = read_arguments(FilterConfig, __doc__)

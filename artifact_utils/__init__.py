@@ -39,6 +39,7 @@ Subpackages, each with one public function or few:
 ``metrics``               scores, intervals, calibration, thresholds, as pure functions on arrays
 ``evaluation``            ``measure``: a detector on labelled portraits; reports and experiments
 ``filtering``             ``score_folder``, ``move_flagged``, ``undo``: whole folders of portraits
+``scale``                 ``score_urls``: pictures in object storage, on one machine or many
 ``page``                  ``launch``: the web page
 ``plots``                 ``plot_*``: data in, figure out
 ``exported``              exported models in use: ONNX, OpenVINO, TorchScript

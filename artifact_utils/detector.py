@@ -4,7 +4,6 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,20 +20,10 @@ from artifact_utils.files import model_files
 from artifact_utils.files.model_files import CheckpointError, checkpoint_file, pretrained_file
 from artifact_utils.images import ImageError, load_image, load_with_size
 from artifact_utils.models import Answer, ArtifactClassifier, fuse_batch_norm, smooth_maximum
-from artifact_utils.predictions import MIN_SIDE, Prediction, counting, find_place, most_probable, verdict
-from artifact_utils.transforms.looks import Look, build_transforms, look_at, square_looks
+from artifact_utils.predictions import Prediction, counting, find_place, most_probable, verdict
+from artifact_utils.transforms.looks import Seen, build_transforms, look_at, see, square_looks
 
 MAX_PRETRAINED_BYTES = 10_000_000
-
-
-class Seen(NamedTuple):
-    """A picture as the detector sees it; without a look it is too small to be judged."""
-
-    squares: Tensor
-    """(L, 3, S, S) uint8."""
-    looks: list[Look]
-    size: tuple[int, int]
-    """Width and height of the picture in pixels."""
 
 
 class Detector:
@@ -140,16 +129,13 @@ class Detector:
         Raises:
             ImageError: it is not a whole picture.
         """
-        return self._judge([self.see(source)])[0]
+        return self.judge([self.see(source)])[0]
 
     def see(self, source: str | Path | Image.Image | np.ndarray) -> Seen:
         """Open a picture and say which squares of it are looked at; ``source`` and errors are those of ``predict``."""
         side = self.info.image_size
         image, size = load_with_size(source, min_side=side)
-        if min(size) < MIN_SIDE:
-            return Seen(torch.empty(0, 3, side, side, dtype=torch.uint8), [], size)
-        looks = square_looks(size, self.info.aspect)  # type: ignore[arg-type]
-        return Seen(look_at(image, size, looks, side), looks, size)
+        return see(image, size, side, self.info.aspect)  # type: ignore[arg-type]
 
     def locate(self, source: str | Path | Image.Image | np.ndarray, *, family: str | None = None) -> np.ndarray:
         """Say where in a picture the artifact is.
@@ -218,13 +204,16 @@ class Detector:
     def _predict_seen(
         self, items: list[tuple[Path, Seen | ImageError]]
     ) -> Iterator[tuple[Path, Prediction | ImageError]]:
-        predictions = iter(self._judge([seen for _, seen in items if isinstance(seen, Seen)]))
+        predictions = iter(self.judge([seen for _, seen in items if isinstance(seen, Seen)]))
         for path, seen in items:
             yield path, seen if isinstance(seen, ImageError) else next(predictions)
 
     @torch.inference_mode()
-    def _judge(self, pictures: list[Seen]) -> list[Prediction]:
-        """What the looks at each picture say together: of every family, the look that shows it most clearly counts."""
+    def judge(self, pictures: list[Seen]) -> list[Prediction]:
+        """Score pictures that were opened by ``see``, all looks at once.
+
+        What the looks at a picture say together: of every family, the look that shows it most clearly counts.
+        """
         n_looks = [len(seen.looks) for seen in pictures]
         if not sum(n_looks):
             return [Prediction(math.nan, flagged=False, too_small=True) for _ in pictures]

@@ -117,7 +117,7 @@ def load_with_size(
         image = load_image(source)
         return image, image.size
     with reserve_file(source):
-        return _decode_with_size(read_file(source), str(source), MAX_PIXELS, min_side)
+        return decode_with_size(read_file(source), str(source), min_side=min_side)
 
 
 def read_file(path: str | Path) -> bytes:
@@ -165,11 +165,11 @@ def _read_bytes(file: io.FileIO, size: int) -> bytes:
 
 def decode_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, min_side: int | None = None) -> Image.Image:
     """Decode the bytes of a picture file; see `load_image`. `name` is what errors call it."""
-    return _decode_with_size(data, name, max_pixels, min_side)[0]
+    return decode_with_size(data, name, max_pixels=max_pixels, min_side=min_side)[0]
 
 
-def _decode_with_size(
-    data: bytes, name: str, max_pixels: int, min_side: int | None
+def decode_with_size(
+    data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, min_side: int | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
     """What `load_with_size` gives of the bytes of a picture file, all of it within the budgets of the decoders."""
     image, factor, n_bytes, (width, height) = _open(data, name, max_pixels, min_side)

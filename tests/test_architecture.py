@@ -46,7 +46,7 @@ LAYERS = (
     ("evaluation.measuring", "evaluation.grounding", "explain", "plots"),
     ("runs", "evaluation.run_results", "training"),
     ("evaluation", "audit", "export"),
-    ("organize", "demo", "filtering", "page", "pretrained"),
+    ("organize", "demo", "filtering", "scale", "page", "pretrained"),
 )
 """From the ground up. A module may import from its own layer and from those below it, a ``__main__`` from all."""
 

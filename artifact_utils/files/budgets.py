@@ -88,6 +88,13 @@ def reserve_file(path: str | Path) -> Iterator[None]:
         n_bytes = Path(path).stat().st_size
     except (OSError, ValueError):  # reading it says why
         n_bytes = 0
+    with reserve_bytes(n_bytes):
+        yield
+
+
+@contextmanager
+def reserve_bytes(n_bytes: int) -> Iterator[None]:
+    """`reserve_file` for one whose size is known; a file over the limit is not read, and takes no room."""
     with _files.reserve(n_bytes if n_bytes <= MAX_FILE_BYTES else 0):
         yield
 

@@ -21,9 +21,10 @@ from artifact_utils.filtering.labelled import Labelled, groups_of, labelled_pict
 from artifact_utils.filtering.lesson_report import Learned, report, taught_model, write_run
 from artifact_utils.filtering.lesson_views import OnProgress, Seer
 from artifact_utils.filtering.lessons import FOLDS, REPEATS, Labels, joined, teach
+from artifact_utils.filtering.listing import list_pictures
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.renamed_folder import follow_rename
-from artifact_utils.filtering.scoring import list_pictures, load_detector, model_file, with_run_in_use
+from artifact_utils.filtering.scoring import load_detector, model_file, with_run_in_use
 from artifact_utils.filtering.state import State, open_state
 from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.runs import free_folder

@@ -18,12 +18,13 @@ from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.label_export import Exported, export_state
 from artifact_utils.filtering.labelled import labelled_pictures, path_below
 from artifact_utils.filtering.learning import Material, gather
+from artifact_utils.filtering.listing import list_pictures
 from artifact_utils.filtering.moving import move_from, put_back
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.score_table import ScoreTable, threshold_curve
 from artifact_utils.filtering.scores_csv import write_scores
-from artifact_utils.filtering.scoring import list_pictures, load_detector, prepare, score_new, write_sheet
+from artifact_utils.filtering.scoring import load_detector, prepare, score_new, write_sheet
 from artifact_utils.filtering.state import MOVED, NOT_SCORED, Score, State, open_state
 from artifact_utils.labels import ARTIFACT, CLEAN
 from artifact_utils.metrics.bootstrap import share_interval

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -54,6 +55,8 @@ class FilterConfig:
     32."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
+    engine: Literal["builtin", "ray"] = "builtin"
+    """ray: for pictures in object storage, and for several machines. Its options: --engine ray --help"""
 
     @property
     def only_families(self) -> tuple[str, ...] | None:

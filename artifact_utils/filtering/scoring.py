@@ -1,10 +1,8 @@
 """Scoring a whole folder, going on where it was stopped."""
 
 import io
-import logging
 import os
 import re
-import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,24 +10,23 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifact_utils.console import os_error_text, progress_bar
+from artifact_utils.console import progress_bar
 from artifact_utils.files.model_files import checkpoint_file, pretrained_file
-from artifact_utils.files.writing import file_digest, real_path, write_bytes
+from artifact_utils.files.writing import file_digest, write_bytes
 from artifact_utils.filtering.contact_sheet import draw_contact_sheet
 from artifact_utils.filtering.judging import Judge, write_details
+from artifact_utils.filtering.listing import list_pictures
 from artifact_utils.filtering.moving import settle_moves
 from artifact_utils.filtering.older_tables import import_scores
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.scores_csv import write_scores
 from artifact_utils.filtering.state import Score, State, open_state
-from artifact_utils.images import PICTURE_SUFFIXES, ImageError
+from artifact_utils.images import ImageError
 from artifact_utils.predictions import TOO_SMALL, Prediction
 
 if TYPE_CHECKING:
     from artifact_utils.detector import Detector
-
-logger = logging.getLogger(__name__)
 
 COMMIT_ROWS, COMMIT_SECONDS = 64, 1.0  # what a kill can cost
 LOOK_UP = 500  # pictures that the state is asked about at once
@@ -289,42 +286,3 @@ def _outcome(outcome: Prediction | ImageError) -> tuple[float | None, str, str]:
     if isinstance(outcome, ImageError):
         return None, outcome.reason, ""
     return (None, TOO_SMALL, "") if outcome.too_small else (outcome.probability, "", write_details(outcome))
-
-
-def list_pictures(folder: Path, leave_out: Path | None) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Every file below the folder whose suffix is a picture's, by its path in there, and its state before it is read.
-
-    Links to files are followed, links to folders are not.
-    """
-    skip = real_path(leave_out) if leave_out else None
-    folders = [folder]
-    while folders:
-        parent, below = folders.pop(), []
-        prefix = b"" if parent == folder else os.fsencode(parent.relative_to(folder)) + b"/"
-        try:
-            with os.scandir(parent) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        below.append(Path(entry.path))
-                    elif _is_named_like_a_picture(entry.name) and (status := _status(entry)):
-                        yield prefix + os.fsencode(entry.name), status
-        except OSError as error:
-            logger.warning("left out %s", os_error_text(error))
-        folders += sorted((path for path in below if real_path(path) != skip), reverse=True)
-
-
-def _is_named_like_a_picture(name: str) -> bool:
-    stem, _, suffix = name.rpartition(".")
-    return bool(stem) and f".{suffix}".lower() in PICTURE_SUFFIXES
-
-
-def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Of the file that an entry leads to, of the link itself where it leads nowhere; None for a link to a folder."""
-    try:
-        status = entry.stat()
-        return None if stat.S_ISDIR(status.st_mode) else status
-    except OSError:
-        try:
-            return entry.stat(follow_symlinks=False)
-        except FileNotFoundError:  # removed meanwhile
-            return None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
 from artifact_utils.config import Aspect
+from artifact_utils.predictions import MIN_SIDE
 
 PAD_COLOUR = (124, 116, 104)  # the ImageNet mean, which every backbone takes for nothing in particular
 
@@ -75,6 +77,31 @@ def look_at(image: Image.Image, size: tuple[int, int], looks: Sequence[Look], im
         part = image if pixels == (0, 0, *image.size) else image.crop(pixels)  # type: ignore[arg-type]
         squares.append(to_square(part, image_size))
     return torch.stack(squares)
+
+
+class Seen(NamedTuple):
+    """A picture as the detector sees it; without a look it is too small to be judged."""
+
+    squares: torch.Tensor
+    """(L, 3, S, S) uint8."""
+    looks: list[Look]
+    size: tuple[int, int]
+    """Width and height of the picture in pixels."""
+
+
+def see(image: Image.Image, size: tuple[int, int], image_size: int, aspect: Aspect) -> Seen:
+    """The looks at a picture and what is seen in them.
+
+    Args:
+        image: the picture, perhaps reduced from ``size``.
+        size: its width and height in pixels.
+        image_size: side of the squares in pixels.
+        aspect: how one that is not square is seen.
+    """
+    if min(size) < MIN_SIDE:
+        return Seen(torch.empty(0, 3, image_size, image_size, dtype=torch.uint8), [], size)
+    looks = square_looks(size, aspect)
+    return Seen(look_at(image, size, looks, image_size), looks, size)
 
 
 def build_transforms(mean: Sequence[float], std: Sequence[float]) -> v2.Transform:
