@@ -126,7 +126,7 @@ def score_rows(entries: tuple[Entry, ...], outcomes: list[Prediction | str], abo
             row |= {
                 "probability": outcome.probability,
                 "family": outcome.family,
-                "place": vars(outcome.place) if outcome.place else None,
+                "place": outcome.place._asdict() if outcome.place else None,
                 "flagged": outcome.flagged,
                 "reason": "",
                 "families": outcome.families or None,
