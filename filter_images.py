@@ -6,6 +6,7 @@
     python filter_images.py portraits --move-flagged rejected         # move the flagged ones away
     python filter_images.py portraits --move-flagged rejected --undo  # put them back
     python filter_images.py portraits --run runs/efficientnet_lite0   # with a model of your own
+    python filter_images.py portraits --labels labels.csv             # label pictures by a table (file, label)
     python filter_images.py portraits --export-labels labelled        # what you have labelled, as a data set
     python filter_images.py portraits --learn                         # or learn from it: a new run, and what it changes
     python filter_images.py portraits --rescore --run portraits.learned
@@ -34,6 +35,12 @@ def main() -> None:
     if config.undo:
         print(f"{undo(config)} pictures put back from {config.move_flagged}")
         return
+    if config.labels is not None:
+        from artifact_utils.filtering import import_labels
+
+        print(import_labels(config))
+        if not (config.export_labels or config.learn or config.fit_generator):
+            return
     if config.export_labels is not None:
         from artifact_utils.filtering import export_labels
 

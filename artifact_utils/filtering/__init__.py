@@ -1,7 +1,8 @@
 """Scoring whole folders with a detector, and moving the flagged pictures away and back.
 
-`score_folder` writes the table, `move_flagged` moves what it flags, `undo` puts that back, `export_labels` copies the
-labelled ones, `learn` and `fit_generator` make a new run; all take a `FilterConfig`. `zip_clean` takes an open state.
+`score_folder` writes the table, `move_flagged` moves what it flags, `undo` puts that back, `import_labels` reads labels
+from a table, `export_labels` copies the labelled pictures, `learn` and `fit_generator` make a new run; all take a
+`FilterConfig`. `zip_clean` takes an open state.
 """
 
 from importlib import import_module
@@ -14,6 +15,7 @@ _HOME = {
     "score_folder": "scoring",
     "move_flagged": "moving",
     "undo": "moving",
+    "import_labels": "label_import",
     "export_labels": "label_export",
     "zip_clean": "clean_archive",
     "learn": "learning",

@@ -37,6 +37,8 @@ class FilterConfig:
     """Folder to move the flagged pictures to."""
     undo: bool = False
     """Put back what --move-flagged has moved there."""
+    labels: Path | None = None
+    """Table of labels to take over, columns file (below FOLDER) and label (artifact or clean), as given on the page."""
     export_labels: Path | None = None
     """New folder to copy the labelled pictures to, as organize_dataset.py reads them: image_00001_1.png and so on."""
     learn: bool = False

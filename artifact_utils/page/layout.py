@@ -12,7 +12,9 @@ THEME = gr.themes.Soft(primary_hue="blue", neutral_hue="slate", font=FONT, font_
 """With the fonts of the machine: Gradio's would come from another server."""
 HEAD = """<link rel="stylesheet" href="page/static/page.css">
 <script type="module" src="page/static/page.js"></script>"""
-CSS = "footer {display: none !important} .gradio-container {max-width: 1500px !important}"
+CSS = """footer {display: none !important} .gradio-container {max-width: 1500px !important}
+@media (max-width: 480px) {.tab-container button {padding: 0 .3rem !important; font-size: .8rem !important}}"""
+"""On phones all tabs in one row: Gradio's menu for those that do not fit has to be found first."""
 
 
 def build_layout(*, has_folder: bool) -> gr.Blocks:

@@ -95,10 +95,13 @@ def describe(teaching: Teaching) -> dict[str, Any] | None:
         "verdict": learned.verdict,
         "conclusion": learned.conclusion,
         "thresholds": [learned.before["threshold"], learned.threshold],
-        "auc": {
-            "values": [metrics["roc_auc"] for metrics in (learned.before, learned.after)],
-            "intervals": [metrics["intervals"].get("roc_auc") for metrics in (learned.before, learned.after)],
-            "change": learned.differences["roc_auc"],
+        "metrics": {
+            name: {
+                "values": [metrics[name] for metrics in (learned.before, learned.after)],
+                "intervals": [metrics["intervals"].get(name) for metrics in (learned.before, learned.after)],
+                "change": learned.differences[name],
+            }
+            for name in ("roc_auc", "macro_f1")
         },
         "shares": shares,
         "turned": [

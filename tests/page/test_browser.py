@@ -4,6 +4,7 @@ Those marked slow run where PAGE_TESTS=all says so, as .ci/run does; PAGE_SCREEN
 they looked like.
 """
 
+import base64
 import csv
 import io
 import os
@@ -327,6 +328,39 @@ def test_two_people_at_once_do_not_see_each_other(browser, serve, page_config):
         page.visits.sweep()
         time.sleep(0.5)
     assert not any(folder.exists() for folder in folders)
+
+
+MAKE_TRANSFER = """files => {
+    const transfer = new DataTransfer();
+    for (const [name, content] of files)
+        transfer.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], name));
+    return transfer; }"""
+
+
+def test_pictures_and_zips_are_dropped_and_pasted(browser, serve, page_config, tmp_path):
+    def transfer(tab, *files: Path):
+        content = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
+        return tab.evaluate_handle(MAKE_TRANSFER, content)
+
+    first, second = TEST_DATA / "image_00001_0.jpg", TEST_DATA / "image_00002_0.jpg"
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for file in (first, second):
+            archive.write(file, f"below/{file.name}")
+    page = serve(replace(page_config, folder=None))
+    with opened(browser, page.url) as tab:
+        drop = tab.locator("check-view .drop")
+        drop.dispatch_event("dragover", {"dataTransfer": transfer(tab, first)})
+        assert "over" in drop.get_attribute("class")
+        drop.dispatch_event("drop", {"dataTransfer": transfer(tab, first, second)})
+        wait_for(tab, "check-view .say >> nth=0", "^2 pictures checked")
+        assert "over" not in drop.get_attribute("class")
+        tab.dispatch_event("h1", "drop", {"dataTransfer": transfer(tab, tmp_path / "two.zip")})  # beside
+        wait_for(tab, "check-view .say >> nth=0", "^4 pictures checked")
+        paste = "t => document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData: t, bubbles: true}))"
+        tab.evaluate(paste, transfer(tab, second))
+        wait_for(tab, "check-view .say >> nth=0", "^5 pictures checked")
+        names = tab.locator("check-view .card .name").all_inner_texts()
+        assert [name.rpartition("/")[2] for name in names] == [f.name for f in (first, second, first, second, second)]
 
 
 @slow

@@ -36,11 +36,15 @@ class CheckView extends HTMLElement {
       make("p", { class: "soft" }, "Up to 500 at once. They stay on this server until you close the page, and nobody else sees them."));
     this.append(this.drop, this.examples, this.bar, this.says, this.errors, this.tools, this.cards);
     this.viewer = new Viewer(this, { step: (by) => this.step(by) });
+    // Anywhere on the page: a browser opens what is dropped beside, and the page would be gone.
     for (const name of ["dragenter", "dragover"]) {
-      this.drop.addEventListener(name, (event) => { event.preventDefault(); this.drop.classList.add("over"); });
+      document.addEventListener(name, (event) => { event.preventDefault(); this.drop.classList.add("over"); });
     }
-    for (const name of ["dragleave", "drop"]) this.drop.addEventListener(name, () => this.drop.classList.remove("over"));
-    this.drop.addEventListener("drop", (event) => { event.preventDefault(); this.send([...event.dataTransfer.files]); });
+    for (const name of ["dragleave", "drop"]) document.addEventListener(name, () => this.drop.classList.remove("over"));
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      if (this.offsetParent) this.take(event.dataTransfer);
+    });
     document.addEventListener("paste", (event) => {
       const files = [...(event.clipboardData?.files ?? [])];
       if (files.length && this.offsetParent) this.send(files);
@@ -76,6 +80,12 @@ class CheckView extends HTMLElement {
   fail(text) {
     this.refused.push(text);
     this.errors.replaceChildren(...this.refused.slice(-6).map((line) => make("li", {}, line)));
+  }
+
+  take({ items, files }) {
+    const folders = [...items].map((item) => item.webkitGetAsEntry?.()).filter((entry) => entry?.isDirectory).map((entry) => entry.name);
+    this.send([...files].filter((file) => !folders.includes(file.name)));
+    for (const name of folders) this.fail(`${name} is a folder: choose the pictures in it, or a zip of it`);
   }
 
   send(files) {

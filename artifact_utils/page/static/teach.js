@@ -124,7 +124,9 @@ class TeachView extends HTMLElement {
     const shares = ([title, { of, counts, intervals }]) => row(title, [
       ...counts.map((n, i) => cell(`${n} of ${of}`, intervals[i], percent)),
       make("td", {}, counts[1] === counts[0] ? "0" : `${counts[1] > counts[0] ? "+" : "−"}${Math.abs(counts[1] - counts[0])}`)]);
-    const { auc } = lesson;
+    const metric = ([title, { values, intervals, change }]) => row(title, [
+      ...values.map((value, i) => cell(number(value), intervals[i], number)),
+      cell(change.value === null ? "–" : signed(change.value), change.interval, signed)]);
     return [
       make("h2", {}, inUse ? `${lesson.name} is in use` : `What ${lesson.name} would change`),
       make("p", { class: `conclusion ${lesson.verdict.split(" ")[0]}` }, lesson.conclusion),
@@ -133,8 +135,7 @@ class TeachView extends HTMLElement {
       make("table", { class: "figures" },
         make("thead", {}, make("tr", {}, ...["", "as it is", "taught", "change"].map((text) => (text ? make("th", { scope: "col" }, text) : make("td"))))),
         make("tbody", {},
-          row("AUC", [...auc.values.map((value, i) => cell(number(value), auc.intervals[i], number)),
-            cell(auc.change.value === null ? "–" : signed(auc.change.value), auc.change.interval, signed)]),
+          metric(["AUC", lesson.metrics.roc_auc]), metric(["macro-F1", lesson.metrics.macro_f1]),
           shares(["Artifacts found", lesson.shares.found]), shares(["False alarms", lesson.shares.false_alarms]))),
       make("div", { class: "row" }, ...(inUse ? [] : [this.use, this.discard])),
       make("p", { class: "soft" }, `It is the run ${lesson.run}, which filter_images.py --run takes, too. ` +
