@@ -28,14 +28,19 @@ def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_dataset(tmp_path_factory.mktemp("data") / "dataset")
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with an untrained model: its answers are arbitrary, but the same every time."""
+def make_run(folder: Path) -> Path:
+    """Store an untrained model in a run folder."""
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("run")
+    folder.mkdir(parents=True, exist_ok=True)
     model = build_model("efficientnet_lite0", image_size=64)
     save_checkpoint(folder / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.5))
     return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an untrained model: its answers are arbitrary, but the same every time."""
+    return make_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 `score_folder` writes the table, `move_flagged` moves what it flags, `undo` puts that back, `import_labels` reads labels
 from a table, `export_labels` copies the labelled pictures, `learn` and `fit_generator` make a new run; all take a
 `FilterConfig`. `zip_clean` takes an open state.
+`select` looks into the scores of ``--engine ray``.
 """
 
 from importlib import import_module
@@ -20,6 +21,7 @@ _HOME = {
     "zip_clean": "clean_archive",
     "learn": "learning",
     "fit_generator": "learning",
+    "SelectConfig": "selection",
 }
 """Module of each public name: learning imports PyTorch, scoring does once a picture needs it."""
 

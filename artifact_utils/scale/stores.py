@@ -87,6 +87,13 @@ class Store(Protocol):
     def get(self, name: str) -> bytes:
         """A file of the folder, whole."""
 
+    def address(self, name: str) -> str:
+        """Of a file of the folder, for DuckDB."""
+
+    @property
+    def system(self) -> Any | None:
+        """The file system of fsspec that DuckDB has to be told of, if any."""
+
     def put(self, name: str, content: bytes) -> None:
         """Write a file, replacing what is there."""
 
@@ -144,6 +151,13 @@ class LocalStore:
 
     def get(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
+
+    def address(self, name: str) -> str:
+        return str(self.folder / name)
+
+    @property
+    def system(self) -> Any | None:
+        return None
 
     def put(self, name: str, content: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -264,6 +278,13 @@ class ObjectStore:
     def get(self, name: str) -> bytes:
         system, folder = self._open()
         return system.cat_file(f"{folder}/{name}")
+
+    def address(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    @property
+    def system(self) -> Any | None:
+        return self._open()[0]
 
     def put(self, name: str, content: bytes) -> None:
         system, folder = self._open()

@@ -1,4 +1,4 @@
-"""A Ray cluster and an S3 server of this machine, each started once; without the extra their tests are skipped."""
+"""A Ray cluster and an S3 server of this machine, each started once; tests of what is not installed are skipped."""
 
 from collections.abc import Iterator
 from types import ModuleType
