@@ -64,13 +64,17 @@ class Corrections:
             path, sha256, verdict, scored[1] if before is None else before.verdict, scored[0], time.time()
         )
         with transaction(self._connection):
-            self._connection.execute("DELETE FROM corrections WHERE path = ? OR sha256 = ?", (path, sha256))
+            self._connection.execute("DELETE FROM corrections WHERE sha256 = ?", (sha256,))  # another may be renamed
             self._connection.execute(f"INSERT INTO corrections ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", correction)
         return correction
 
     def remove(self, path: bytes) -> bool:
-        """Take back what was said of a picture; returns whether there was anything."""
-        return self._connection.execute("DELETE FROM corrections WHERE path = ?", (path,)).rowcount > 0
+        """Take back what was said of a picture, whatever it was called then; returns whether there was anything."""
+        try:
+            column, value = "sha256", self._digest(path)
+        except FilterError:  # it is gone
+            column, value = "path", path
+        return self._connection.execute(f"DELETE FROM corrections WHERE {column} = ?", (value,)).rowcount > 0
 
     def list(self) -> "list[Correction]":
         """All, in the order in which they were made."""
@@ -85,14 +89,14 @@ class Corrections:
         return None if row is None else Correction._make(row)
 
     def _digest(self, path: bytes) -> str:
-        """Of the file, wherever it was moved to."""
+        """Of the file, or of the one that was moved away from there."""
+        file = self._folder / os.fsdecode(path)
+        digest = file_digest(real_path(file)) if file.is_file() else None
+        if digest is not None:
+            return digest
         moved = self._connection.execute(
             "SELECT sha256 FROM moves WHERE source = ? AND step = 'moved' ORDER BY id DESC LIMIT 1", (path,)
         ).fetchone()
-        if moved is not None:
-            return str(moved[0])
-        file = self._folder / os.fsdecode(path)
-        digest = file_digest(real_path(file)) if file.is_file() else None
-        if digest is None:
+        if moved is None:
             raise FilterError(f"{str(file)!r} is gone: nothing can be said of it")
-        return digest
+        return str(moved[0])

@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from artifact_utils.files.tables import read_csv
@@ -41,30 +42,43 @@ def labelled_pictures(state: State) -> list[Labelled]:
         FilterError: a path in the state leads out of the folder.
     """
     corrections = state.corrections.list()
-    moved = {move.source: move.target / path_below(move.destination) for move in state.moves(MOVED)}
-    found: dict[bytes, Path] = {}
+    moved = {move.content.sha256: move.target / path_below(move.destination) for move in state.moves(MOVED)}
+    found: dict[str, Path] = {}
     for correction in corrections:
-        for file in (moved.get(correction.path), state.folder / path_below(correction.path)):
+        for file in (moved.get(correction.sha256), state.folder / path_below(correction.path)):
             if file is not None and file_digest(real_path(file)) == correction.sha256:
-                found[correction.path] = file
+                found[correction.sha256] = file
                 break
-    missing = [correction for correction in corrections if correction.path not in found]
+    missing = [correction for correction in corrections if correction.sha256 not in found]
     if missing:
-        renamed = _by_content(state, missing, skip=found)
-        found |= {c.path: renamed[c.sha256] for c in missing if c.sha256 in renamed}
-        if n := sum(c.path not in found for c in missing):
+        found |= _by_content(state, missing, skip=set(found.values()))
+        again = {c.path: c.sha256 for c in corrections}  # an edited picture may have been labelled again
+        if n := sum(c.sha256 not in found and again[c.path] == c.sha256 for c in missing):
             logger.warning("%d labelled pictures are gone from %s or were edited since: left out", n, state.folder)
-    return [Labelled(found[c.path], c) for c in corrections if c.path in found]
+    return [Labelled(found[c.sha256], c) for c in corrections if c.sha256 in found]
 
 
-def _by_content(state: State, missing: Sequence[Correction], skip: Iterable[bytes]) -> dict[str, Path]:
-    """Files with the content of the missing: a file that was renamed after it was labelled was changed since then."""
-    wanted, known = {correction.sha256 for correction in missing}, set(skip)
+def _by_content(state: State, missing: Sequence[Correction], skip: Collection[Path]) -> dict[str, Path]:
+    """Files with the content of the missing.
+
+    A file that was renamed after it was labelled, or a folder that it lies in, has a later time of change.
+    """
+    wanted = {correction.sha256 for correction in missing}
     since = min(correction.time for correction in missing) - CLOCK_SECONDS
+
+    @cache
+    def is_new(folder: Path) -> bool:
+        if folder == state.folder:
+            return False
+        try:
+            return folder.stat().st_ctime >= since or is_new(folder.parent)
+        except OSError:  # it is gone
+            return False
+
     found = {}
     for score in state.scores():
-        if score.ctime_ns / 1e9 >= since and score.path not in known:
-            file = state.folder / path_below(score.path)
+        file = state.folder / path_below(score.path)
+        if file not in skip and (score.ctime_ns / 1e9 >= since or is_new(file.parent)):
             digest = file_digest(real_path(file))
             if digest in wanted:
                 found[str(digest)] = file

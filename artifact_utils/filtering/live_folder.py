@@ -171,10 +171,12 @@ class LiveFolder:
         table = ScoreTable(self.detector.info.families, self.detector.info.sharpness)
         numbers = list(state.score_numbers_by_path())
         table.put(zip(numbers, state.scores(), strict=True))
-        labels = {picture.correction.path: picture.label for picture in labelled_pictures(state)}
-        moved = {move.source for move in state.moves(MOVED)}
+        labels = {picture.file: picture.label for picture in labelled_pictures(state)}
+        moved = {move.source: move.target / path_below(move.destination) for move in state.moves(MOVED)}
         for row in table.rows.values():
-            row.label, row.moved = labels.get(row.path), row.path in moved
+            here = state.folder / path_below(row.path)
+            row.moved = row.path in moved and not os.path.lexists(here)
+            row.label = labels.get(moved[row.path] if row.moved else here)
         with self._lock:
             self._n_moved = len(moved)
             table.version = self.table.version + 1

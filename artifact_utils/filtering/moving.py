@@ -73,7 +73,7 @@ def _movable(state: State, config: FilterConfig, folder: OpenFolder) -> list[byt
     if judge is None:
         return []
     movable, left = [], 0
-    said = {state.folder / path_below(p.correction.path): p.label for p in labelled_pictures(state)}
+    said = {picture.file: picture.label for picture in labelled_pictures(state)}
     for score in state.scores():
         if said.get(state.folder / path_below(score.path), int(judge(score).flagged)) == ARTIFACT:
             if _is_unchanged(folder, score):

@@ -5,6 +5,7 @@ import pytest
 from quick_filter import quick_filter
 
 from artifact_utils.filtering import FilterError, move_flagged, score_folder
+from artifact_utils.filtering.labelled import labelled_pictures
 from artifact_utils.filtering.state import open_state
 
 
@@ -63,3 +64,27 @@ def test_a_picture_that_is_gone_cannot_be_corrected(config):
     (config.folder / "3.png").unlink()
     with open_state(config) as state, pytest.raises(FilterError, match="is gone"):
         state.corrections.add(b"3.png", 0)
+
+
+def test_a_label_stays_with_a_renamed_picture_whatever_takes_its_name(config):
+    (config.folder / "sub").mkdir()
+    (config.folder / "0.png").rename(config.folder / "sub" / "0.png")
+    score_folder(replace(config, threshold=0.4))
+    with open_state(config) as state:
+        state.corrections.add(b"3.png", 0)
+        state.corrections.add(b"sub/0.png", 1)
+    (config.folder / "3.png").rename(config.folder / "renamed.png")
+    (config.folder / "3.png").write_bytes(b"0.9 another picture")
+    (config.folder / "sub").rename(config.folder / "other")
+    score_folder(replace(config, threshold=0.4))
+    with open_state(config) as state:
+        state.corrections.add(b"3.png", 1)
+        found = {str(p.file.relative_to(config.folder)): p.label for p in labelled_pictures(state)}
+        assert found == {"renamed.png": 0, "other/0.png": 1, "3.png": 1}
+    assert move_flagged(replace(config, threshold=0.4)) == 3  # those, and 2.png
+    assert (config.folder / "renamed.png").exists()
+    with open_state(config) as state:
+        assert {picture.label for picture in labelled_pictures(state)} == {0, 1}
+        assert len(labelled_pictures(state)) == 3
+        assert state.corrections.remove(b"renamed.png")
+        assert len(labelled_pictures(state)) == 2
