@@ -1,7 +1,6 @@
 """Draw the picture at the top of the README: test portraits, their probabilities and heat maps of a trained run.
 
-    python model_training.py
-    python docs/draw_detections.py --run runs/efficientnet_lite0 --data dataset
+    python docs/draw_detections.py --run artifact_utils/pretrained/portraits.safetensors --data dataset
 
 Shown are the found artifact of each family that covers most of its picture, the missed artifacts, and the clean
 portraits with the highest probability: eight pictures in all.
