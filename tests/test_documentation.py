@@ -87,7 +87,7 @@ def test_the_commands_of_all_documents_are_found():
     assert ("model_training.py",) in COMMANDS
     assert ("organize_dataset.py", "--source", "portraits", "--artifact-label", "0") in COMMANDS
     assert ("-m", "artifact_utils.metrics", "runs/efficientnet_lite0", "dataset") in COMMANDS
-    assert any("--harmless-fraction" in command and "--draws" in command for command in COMMANDS)  # over two lines
+    assert any("--twins" in command and "--gaze" in command for command in COMMANDS)  # over two lines
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules")
