@@ -68,12 +68,6 @@ class Teaching:
     def progress(self) -> LessonProgress:
         return self._progress
 
-    def missing(self) -> dict[str, int]:
-        """How many labels are missing before anything can be learned: in all, and of each class at least."""
-        clean, artifacts = self.live.label_counts()
-        of_each = {"clean": max(MIN_OF_A_CLASS - clean, 0), "artifact": max(MIN_OF_A_CLASS - artifacts, 0)}
-        return {"all": max(MIN_LABELS - clean - artifacts, sum(of_each.values()))} | of_each
-
     def start(self, kind: str) -> None:
         """Learn in the background, from the ``labels`` or what passes of the ``generator``.
 
@@ -217,6 +211,12 @@ class Teaching:
             return file if file_digest(file) == said["model_sha256"] else None
         except (OSError, ValueError, KeyError, TypeError):  # not learned here, or a stranger's JSON
             return None
+
+
+def missing_labels(clean: int, artifacts: int) -> dict[str, int]:
+    """How many labels are missing before anything can be learned: in all, and of each class at least."""
+    of_each = {"clean": max(MIN_OF_A_CLASS - clean, 0), "artifact": max(MIN_OF_A_CLASS - artifacts, 0)}
+    return {"all": max(MIN_LABELS - clean - artifacts, sum(of_each.values()))} | of_each
 
 
 def name_of(run: Path | None) -> str:

@@ -153,7 +153,11 @@ def launch(
         )
     keep_freed_memory()
     filtering = config.filter_config(config.folder or Path())
-    filtering = filtering if config.folder is None else with_run_in_use(filtering)
+    if config.folder is not None:
+        learned = with_run_in_use(replace(filtering, run=None))  # what was chosen on the page stays in use
+        if learned.run is not None and learned.run != filtering.run:
+            logger.info("%s is in use: the view Teach goes back to the model before", learned.run)
+            filtering = learned
     detector, sha256 = load_detector(filtering)
     with contextlib.ExitStack() as held:
         visits = Visits(detector)

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from artifact_utils.filtering.learning import MADE, MIN_LABELS, MIN_OF_A_CLASS
-from artifact_utils.filtering.teaching import Teaching, name_of
+from artifact_utils.filtering.teaching import Teaching, missing_labels, name_of
 from artifact_utils.filtering.visits import Visits
 
 
@@ -32,7 +32,7 @@ def teach_routes(teaching: Teaching, visits: Visits) -> APIRouter:
         clean, artifacts = live.label_counts()
         return {
             "labels": {"clean": clean, "artifact": artifacts},
-            "missing": teaching.missing(),
+            "missing": missing_labels(clean, artifacts),
             "needed": {"all": MIN_LABELS, "of_each": MIN_OF_A_CLASS},
             "pictures": len(live.table.rows),
             "model": teaching.name,

@@ -2,12 +2,14 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from helpers import draw_portrait
 
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
+from artifact_utils.filtering import learning, lessons, score_folder
 from artifact_utils.models import build_model
 from artifact_utils.page.settings import PageConfig
 
@@ -15,15 +17,35 @@ FAMILIES = ("hands", "text", "objects")
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 
 
-@pytest.fixture(scope="session")
-def family_run(tmp_path_factory):
-    """An untrained model that tells three families apart and says where; its answers are spread over 0 to 1."""
-    torch.manual_seed(0)
+def make_run(run: Path, seed: int) -> Path:
+    """Write an untrained model that tells three families apart and says where."""
+    torch.manual_seed(seed)
     options = {"locates": True, "families": FAMILIES, "pooled": False}
     model = build_model("efficientnet_lite0", weights="none", image_size=64, **options)
-    run = tmp_path_factory.mktemp("runs") / "families"
     run.mkdir()
     save_checkpoint(run / "best.safetensors", model, ModelInfo("efficientnet_lite0", 64, 0.5, **options))
+    return run
+
+
+@pytest.fixture(scope="session")
+def family_run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "families", seed=0)
+
+
+@pytest.fixture
+def few_folds(monkeypatch):
+    """Short lessons."""
+    monkeypatch.setattr(lessons, "FOLDS", 2)
+    monkeypatch.setattr(lessons, "REPEATS", 1)
+    monkeypatch.setattr(learning, "N_BESIDE", 6)
+
+
+@pytest.fixture
+def learned_in_use(page_config):
+    """A run that was learned for the folder, whose pictures it has scored."""
+    run = make_run(page_config.folder.with_name("portraits.learned"), seed=1)
+    (run / "metrics.json").write_text("{}")
+    score_folder(replace(page_config.filter_config(page_config.folder), run=run))
     return run
 
 

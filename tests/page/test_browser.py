@@ -32,11 +32,14 @@ slow = pytest.mark.skipif(os.environ.get("PAGE_TESTS") != "all", reason="slow: P
 ROOT = Path(__file__).parents[2]
 TEST_DATA = ROOT / "test_data" / "test"
 FAMILIES = ("hands", "text", "objects")
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+"""Pixels that a page is wider than its window."""
 
 
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
+        sync_api.expect.set_options(timeout=30_000)  # on a machine that is busy
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
@@ -177,7 +180,9 @@ def twins(page_config):
     return page_config
 
 
-def test_labels_by_keys_are_learned_from_looked_at_used_and_taken_back(browser, serve, twins):
+def test_labels_by_keys_are_learned_from_looked_at_used_and_taken_back(browser, serve, twins, few_folds):
+    from axe_playwright_python.sync_playwright import Axe
+
     page = serve(twins)
     with opened(browser, page.url) as tab:
         wait_for(tab, "sort-view .counts", "of 40")
@@ -203,7 +208,11 @@ def test_labels_by_keys_are_learned_from_looked_at_used_and_taken_back(browser, 
             sync_api.expect(lesson).to_contain_text(expected)
         assert re.search("better|BETTER", text(tab, "teach-view .conclusion"))
         assert twins.folder.with_name("portraits.learned").is_dir()
-        keep_screenshot(tab, "teach")
+        for width in (390, 820, 1280):
+            tab.set_viewport_size({"width": width, "height": 900})
+            keep_screenshot(tab, f"teach-lesson-{width}")
+            assert tab.evaluate(OVERFLOW) <= 0, width
+            assert serious_faults(Axe().run(tab)) == [], width
         tab.reload()
         teach.click()
         wait_for(tab, "teach-view h2 >> nth=2", "What portraits.learned would change")
@@ -212,7 +221,7 @@ def test_labels_by_keys_are_learned_from_looked_at_used_and_taken_back(browser, 
         tab.get_by_role("tab", name="Sort and correct").click()
         wait_for(tab, "sort-view .say >> nth=0", "portraits: 40 pictures$", 60)
         wait_for(tab, "sort-view .counts", "32 labels of yours")
-        sync_api.expect(tab.locator("sort-view .model")).to_have_text("Scored by portraits.learned")
+        sync_api.expect(tab.locator("sort-view .model")).to_have_text("Model: portraits.learned")
         tab.locator("sort-view .grid").focus()
         tab.keyboard.press("u")
         wait_for(tab, "sort-view .counts", "31 labels of yours")
@@ -421,8 +430,7 @@ def test_every_view_at_every_width_by_day_and_by_night_without_serious_faults(br
                     else:
                         tab.wait_for_timeout(500)
                     keep_screenshot(tab, f"{name.split()[0].lower()}-{scheme}-{width}")
-                    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-                    assert tab.evaluate(overflow) <= 0, (name, width)
+                    assert tab.evaluate(OVERFLOW) <= 0, (name, width)
                     if width != 820:
                         assert serious_faults(Axe().run(tab)) == [], (name, scheme, width)
 

@@ -123,7 +123,7 @@ def test_downloads_are_of_the_threshold_that_is_shown(client, tmp_path):
     assert not any("<" in name for name in names[1])
 
 
-def test_labels_are_learned_from_and_what_was_learned_is_used(client, parts, monkeypatch):
+def test_labels_are_learned_from_and_what_was_learned_is_used(client, parts, few_folds, monkeypatch):
     monkeypatch.setattr("artifact_utils.filtering.learning.MIN_LABELS", 12)
     monkeypatch.setattr("artifact_utils.filtering.teaching.MIN_LABELS", 12)
     rows = scored(client)
@@ -133,7 +133,7 @@ def test_labels_are_learned_from_and_what_was_learned_is_used(client, parts, mon
     for k, number in enumerate(drawn):
         client.post("/page/sort/label", json={"id": number, "verdict": k % 2})
     assert client.post("/page/teach/start", json={"kind": "labels"}).status_code == 200
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while (about := client.get("/page/teach/about").json())["progress"]["running"] and time.monotonic() < end:
         time.sleep(0.05)
     lesson = about["lesson"]
@@ -151,6 +151,17 @@ def test_labels_are_learned_from_and_what_was_learned_is_used(client, parts, mon
     assert scored(client)["model"] == rows["model"]
     assert client.post("/page/teach/discard", json={"name": "portraits.learned"}).status_code == 200
     assert client.get("/page/teach/about").json()["lesson"] is None
+
+
+def test_a_page_that_is_opened_again_goes_on_with_the_run_that_was_learned(page_config, learned_in_use):
+    from artifact_utils.page import launch
+
+    page = launch(config=page_config)  # which names the run that it was opened with at first
+    try:
+        assert page.live.config.run == learned_in_use
+        assert page.live.rows_since(0)["count"] == 14
+    finally:
+        page.close()
 
 
 def test_reports_that_exist_are_shown_without_scripts(client, page_config):

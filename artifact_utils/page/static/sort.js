@@ -74,7 +74,7 @@ class SortView extends HTMLElement {
   begin() {
     this.threshold = this.about.threshold;
     this.target = this.about.target;
-    this.modelSays.textContent = `Scored by ${this.about.model}`;
+    this.modelSays.textContent = `Model: ${this.about.model}`;
     this.drawFamilies();
     this.setThreshold(this.threshold);
   }

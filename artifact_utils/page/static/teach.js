@@ -86,7 +86,7 @@ class TeachView extends HTMLElement {
       ? `It takes the ${count(labels.clean, "picture")} that you labelled clean${clean < needed.all ? `, and needs ${needed.all}: ${needed.all - clean} more` : ""}.`
       : `Nothing is labelled: it would take all ${count(pictures, "picture")} of the folder for clean.`;
     this.fit.disabled = occupied || clean < needed.all;
-    this.model.textContent = `Pictures are scored by ${model}`;
+    this.model.textContent = `Model in use: ${model}`;
     this.back.hidden = before === null;
     this.back.textContent = `Back to ${before}`;
     this.back.disabled = this.use.disabled = this.discard.disabled = occupied;
