@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -136,3 +137,34 @@ def test_what_ends_one_process_does_not_hang_the_others(dataset_folder, tmp_path
     assert both.returncode != 0
     if sent == signal.SIGINT:
         assert "which will be done again" in output and "--resume" in output and (tmp_path / "run" / "last.pt").exists()
+
+
+def test_two_machines_fill_a_cache_each_from_the_data_that_they_share(dataset_folder, tmp_path):
+    """As in docs/scale.md: one launcher a machine, --cache on a disk of its own, the run folder shared."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d"),
+        *(f"--rdzv_endpoint=127.0.0.1:{port}", "--local-addr=127.0.0.1", ROOT / "model_training.py"),
+    ]
+    small = ("--arch", "efficientnet_lite0", "--image-size", 32, "--epochs", 1, "--batch-size", 4, "--device", "cpu")
+    folders = ("--data", dataset_folder, "--out", tmp_path / "run", "--cache", "cache")
+    disks = [tmp_path / "one", tmp_path / "other"]  # where --cache lies, by the same path on every machine
+    for disk in disks:
+        disk.mkdir()
+    machines = [
+        subprocess.Popen(
+            list(map(str, [*launcher, *small, *folders])),
+            cwd=disk, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for disk in disks
+    ]  # fmt: skip
+    outputs = [machine.communicate(timeout=240)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], outputs
+    assert sum("macro F1" in output for output in outputs) == 1
+    pictures = sum(1 for _ in dataset_folder.rglob("*.png"))
+    for disk in disks:
+        lines = (disk / "cache" / "squares-32.txt").read_text().splitlines()
+        assert len(lines) == 1 + pictures  # a heading, and each picture decoded once

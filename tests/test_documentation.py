@@ -17,7 +17,7 @@ import tyro
 import artifact_utils.console
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "MODEL_CARD.md", "model-training-attempts/README.md", "test_data/README.md"]
+DOCUMENTS = ["README.md", "MODEL_CARD.md", "model-training-attempts/README.md", "test_data/README.md", "docs/scale.md"]
 NOTEBOOKS = ["*.ipynb", "examples/*.ipynb", "model-training-attempts/*.ipynb"]
 MODULES = ["*.py", "artifact_utils/**/*.py", "benchmarks/*.py", "docs/*.py"]
 COMMAND = re.compile(r"(?:python |torchrun .*?|`(?=\S+\.py --))(-m artifact_utils[\w.]*|[\w/]+\.py)\b([^`\n]*)")
