@@ -71,10 +71,10 @@ class Corrections:
     def remove(self, path: bytes) -> bool:
         """Take back what was said of a picture, whatever it was called then; returns whether there was anything."""
         try:
-            column, value = "sha256", self._digest(path)
+            digest = self._digest(path)
         except FilterError:  # it is gone
-            column, value = "path", path
-        return self._connection.execute(f"DELETE FROM corrections WHERE {column} = ?", (value,)).rowcount > 0
+            return self._connection.execute("DELETE FROM corrections WHERE path = ?", (path,)).rowcount > 0
+        return self._connection.execute("DELETE FROM corrections WHERE sha256 = ?", (digest,)).rowcount > 0
 
     def list(self) -> "list[Correction]":
         """All, in the order in which they were made."""
