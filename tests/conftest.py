@@ -15,12 +15,13 @@ from artifact_utils.models import build_model
 
 
 @pytest.fixture(autouse=True)
-def own_interrupt_handler() -> Iterator[None]:
-    """``run_cli`` means to end its process, and leaves the handler of Ctrl-C as it needs it until then."""
-    before = signal.getsignal(signal.SIGINT)
+def own_signal_handlers() -> Iterator[None]:
+    """``run_cli`` means to end its process, and leaves the handlers of Ctrl-C and SIGTERM as it needs them until then."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    if signal.getsignal(signal.SIGINT) is not before:
-        signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
