@@ -16,7 +16,7 @@ from artifact_utils.models import build_model
 
 @pytest.fixture(autouse=True)
 def own_signal_handlers() -> Iterator[None]:
-    """``run_cli`` means to end its process, and leaves the handlers of Ctrl-C and SIGTERM as it needs them until then."""
+    """``run_cli`` means to end its process, and leaves the handlers of both signals as it needs them until then."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
