@@ -141,6 +141,25 @@ def run_cli(
     sys.exit(_flush(code or 0))
 
 
+class held_back:  # noqa: N801 (reads like the context managers of contextlib, whose import would take too long)
+    """Inside of it Ctrl-C and SIGTERM wait until its end: where something is made that is not yet known by a name."""
+
+    depth = 0
+    came: int | None = None
+
+    def __enter__(self) -> None:
+        import threading
+
+        self.counts = threading.current_thread() is threading.main_thread()  # no other one is interrupted
+        held_back.depth += self.counts
+
+    def __exit__(self, *_: object) -> None:
+        held_back.depth -= self.counts
+        number, held_back.came = held_back.came, None
+        if number is not None:
+            signal.raise_signal(number)
+
+
 class _Interrupt:
     """Ctrl-C or SIGTERM of a command: an exception while it works, an exit at once before and after.
 
@@ -159,6 +178,9 @@ class _Interrupt:
             signal.signal(signal.SIGTERM, self._handle)  # half-written files are removed
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if held_back.depth:
+            held_back.came = number
+            return
         self.came = 128 + number
         if self.ends_at_once or _imports_for_main(frame):
             self.say()

@@ -42,6 +42,12 @@ def run_main(body, *, setup="", options="", python=(), **settings):
         ("print('done')", 0, "done\n", ""),
         ("return 1", 1, "", ""),
         ("import os\ntry: os.kill(os.getpid(), 15)\nfinally: print('tidied up')", 143, "tidied up\n", "stopped\n"),
+        (
+            f"with held_back():\n    exec({SIGTERM!r})\n    print('made')\nprint('not reached')",
+            143,
+            "made\n",
+            "stopped\n",
+        ),
         ("raise ArtifactUtilsError('no label')", 2, "", "error: no label\n"),
         ("open('nowhere')", 2, "", "error: 'nowhere': No such file or directory\n"),
         ("raise OSError('odd')", 2, "", "error: odd\n"),

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from artifact_utils.console import held_back
 from artifact_utils.files.writing import FileError
 
 logger = logging.getLogger(__name__)
@@ -41,24 +42,26 @@ def output_lock(output: Path, file: Path | None = None, *, wait: bool = False) -
         OSError: the lock file cannot be written.
     """
     file = output.with_name(output.name + ".lock") if file is None else file
-    said = False
-    while True:
-        try:
-            file, descriptor = _hold(file, output)
-            break
-        except FileError as error:
-            if not wait:
-                raise
-            if not said:
-                logger.info("%s", error)
-            said = True
-            time.sleep(WAIT_SECONDS)
+    held: tuple[Path, int | None] | None = None
+    said = ""
     try:
+        while held is None:
+            try:
+                with held_back():
+                    held = _hold(file, output)
+            except FileError as error:
+                if not wait:
+                    raise
+                if not said:
+                    logger.info("%s", error)
+                said = str(error)
+                time.sleep(WAIT_SECONDS)
         yield
     finally:
-        file.unlink(missing_ok=True)  # while it is held: who waits with the old file open sees that it has no name
-        if descriptor is not None:
-            os.close(descriptor)
+        if held is not None:
+            held[0].unlink(missing_ok=True)  # while it is held: who waits with the file open sees that it has no name
+            if held[1] is not None:
+                os.close(held[1])
 
 
 def _hold(file: Path, output: Path) -> tuple[Path, int | None]:
