@@ -24,6 +24,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.files.budgets import reserve_file, reserve_pixels, within_time
+from artifact_utils.files.lossless_webp import DamagedError, table_bytes
 from artifact_utils.files.picture_limits import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -245,7 +246,10 @@ def _open(data: bytes, name: str, max_pixels: int, min_side: int | None) -> tupl
 def _bytes_beside(image: ImageFile, data: bytes, name: str) -> int:
     """What the decoder holds beside the picture that comes out, asked before its size is changed."""
     if isinstance(image, WebPImageFile):
-        return canvas_bytes(image.size)
+        try:
+            return canvas_bytes(image.size) + table_bytes(data)
+        except DamagedError as error:
+            raise ImageError(name, str(error)) from error
     if not isinstance(image, JpegImageFile) or image.fp is None:
         return 0
     n_scans = count_scans(data, image.fp.tell())

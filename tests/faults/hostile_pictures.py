@@ -161,11 +161,60 @@ def frames(rng: random.Random) -> bytes:
 
 
 def webp_bomb(rng: random.Random) -> bytes:
-    if rng.random() < 0.5:
+    if rng.random() < 0.3:
         return saved(Image.new("RGB", (4000, 4000)), "webp", lossless=True, method=0)
+    if rng.random() < 0.5:
+        return table_bomb(rng.choice([1024, 400, 4000]))
     width, height = rng.choice([(16_384, 16_384), (1 << 24, 1 << 24), (5000, 5000)])
     canvas = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     return b"RIFF" + (22).to_bytes(4, "little") + b"WEBPVP8X" + (10).to_bytes(4, "little") + canvas
+
+
+@functools.cache
+def table_bomb(side: int) -> bytes:
+    """A lossless WebP in cells of 4 x 4 pixels, each with prefix codes of its own: 13 KB of tables for 35 bytes."""
+    bits: list[str] = []  # of each number the lowest bit first
+
+    def write(value: int, n: int) -> None:
+        bits.append(f"{value:0{n}b}"[::-1])
+
+    def only(symbol: int) -> None:
+        bits.append("101" + f"{symbol:08b}"[::-1])  # simple, one symbol, of eight bits
+
+    def alike(n_bits: int, n_symbols: int) -> None:
+        """Codes of so many bits for all of the first symbols; their lengths are written in no bits at all."""
+        order = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+        bits.append("0")
+        write(15, 4)
+        for symbol in order:
+            write(int(symbol == n_bits), 3)
+        bits.append("1")
+        write(5, 3)
+        write(n_symbols - 2, 12)
+
+    n_cells = (side // 4) ** 2
+    bits.append("0" + "1")  # no transform; a cache of colours
+    write(11, 4)
+    bits.append("1" + "000")  # cells, of 4 x 4
+    bits.append("0")  # the image that says which codes a cell has, without a cache
+    alike(8, 256)
+    alike(8, 256)
+    for _ in range(3):
+        only(0)
+    for cell in range(n_cells):
+        bits.append(f"{cell & 255:08b}{cell >> 8 & 255:08b}")
+    bits.append("")
+    mark = len(bits)
+    alike(11, 2048)
+    for _ in range(3):
+        alike(8, 256)
+    only(0)
+    group, bits[mark:] = "".join(bits[mark:]), []
+    whole = "".join(bits) + group * min(n_cells, 1 << 16)
+    header = (side - 1) | (side - 1) << 14
+    stream = b"\x2f" + header.to_bytes(4, "little") + int(whole[::-1], 2).to_bytes(-(-len(whole) // 8), "little")
+    stream += b"\0" * (len(stream) % 2)
+    return b"RIFF" + (12 + len(stream)).to_bytes(4, "little") + b"WEBPVP8L" + len(stream).to_bytes(4, "little") + stream
 
 
 def odd_bmp(rng: random.Random) -> bytes:
