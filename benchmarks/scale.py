@@ -1,7 +1,7 @@
 """Scoring in large numbers: against the bare network, the plain loop and the built-in engine, and on more machines.
 
     python benchmarks/scale.py single --n 400                 # streamed, bare network, ImageFolder + DataLoader
-    python benchmarks/scale.py memory --n 1000 20000 200000   # peak memory of a scoring by the number of files
+    python benchmarks/scale.py memory --n 200000            # peak memory of scoring 1,000 and that many files
     python benchmarks/scale.py ray --n 20000                  # Ray with 1 and 2 workers against the built-in engine
     python benchmarks/scale.py cluster --n 4000               # 1 and 4 nodes of ray.cluster_utils, fake scoring time
     python benchmarks/scale.py rows --n 10000000              # select on that many rows
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -84,7 +84,7 @@ def plain_loop(folder: Path, detector: Detector, batch_size: int) -> None:
             torch.sigmoid(detector.model.locate(images).logits)
 
 
-def single(n: int = 400, run: Path | None = None, batch_size: int = 8, rounds: int = 2) -> None:
+def single(n: int, run: Path | None, batch_size: int = 8, rounds: int = 2) -> None:
     """Images a second: streamed, the bare network, the plain loop; the best round of each."""
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as home:
@@ -106,11 +106,11 @@ def single(n: int = 400, run: Path | None = None, batch_size: int = 8, rounds: i
         print(f"  {name:28}{speed:8.1f} img/s   streamed: {best['streamed'] / speed:.2f} of it")
 
 
-def memory(n: Annotated[list[int], tyro.conf.arg(help="numbers of files")]) -> None:
-    """Peak memory of processes that score so many files; the detector is a fake one."""
+def memory(n: int) -> None:
+    """Peak memory of processes that score 1,000 and ``n`` files; the detector is a fake one."""
     with tempfile.TemporaryDirectory() as home:
         model = store_model(Path(home))
-        for number in n:
+        for number in (1000, n):
             folder = Path(home) / f"faces{number}"
             draw_portraits(folder, number, size=128)
             code = (
@@ -129,7 +129,7 @@ def score_quickly(folder: str, model: str) -> None:
     print(f"{taken:.1f} s, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB")
 
 
-def ray(n: int = 20_000, run: Path | None = None, workers: tuple[int, ...] = (1, 2)) -> None:
+def ray(n: int, run: Path | None, workers: tuple[int, ...] = (1, 2)) -> None:
     """Images a second of Ray on this machine against the built-in engine, with their starts and without."""
     from artifact_utils.scale import ScaleConfig, score_urls
 
@@ -158,7 +158,7 @@ class FakeDetector:
         return [Prediction(0.1, False) for _ in pictures]
 
 
-def cluster(n: int = 4000, nodes: tuple[int, ...] = (1, 4)) -> None:
+def cluster(n: int, nodes: tuple[int, ...] = (1, 4)) -> None:
     """Images a second on clusters of several Ray nodes on this machine; each has one fake detector."""
     import ray as ray_package
     from ray.cluster_utils import Cluster
@@ -186,7 +186,7 @@ def cluster(n: int = 4000, nodes: tuple[int, ...] = (1, 4)) -> None:
             print(f"{number} nodes: {speeds[number]:.1f} img/s, {share:.2f} of linear; start {again:.1f} s", flush=True)
 
 
-def rows(n: int = 10_000_000) -> None:
+def rows(n: int) -> None:
     """Time that ``select`` takes for ``n`` made-up rows in parts of 100,000."""
     from artifact_utils.filtering.selection import SelectConfig, select
     from artifact_utils.scale.score_parts import About, ScoreParts
@@ -228,7 +228,15 @@ def rows(n: int = 10_000_000) -> None:
             print(f"  select at {title}: {seconds(partial(select, config)):.1f} s", flush=True)
 
 
+def main(
+    what: tyro.conf.Positional[Literal["single", "memory", "ray", "cluster", "rows"]], n: int, run: Path | None = None
+) -> None:
+    """Print what one of the comparisons gives for ``n`` pictures or rows, with an untrained model or that of a run."""
+    if what in ("single", "ray"):
+        {"single": single, "ray": ray}[what](n, run)
+    else:
+        {"memory": memory, "cluster": cluster, "rows": rows}[what](n)
+
+
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict(
-        {"single": single, "memory": memory, "ray": ray, "cluster": cluster, "rows": rows}, description=__doc__
-    )
+    tyro.cli(main)
