@@ -5,6 +5,8 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import torch
 
@@ -55,6 +57,22 @@ def training_dtype(device: torch.device, precision: Precision, *, dense: bool) -
 def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies in bf16 (AVX512-BF16 or AMX) rather than emulating it."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO, one for all models and kept until the process ends.
+
+    Each of its cores gives the thread that loads it another stack for signals, since those of CPUs with AMX need more.
+    With two of them the one that goes last puts back the stack of the other, which is gone: the next Ctrl-C would be a
+    segmentation fault, or overwrite whatever lies there by then.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 @contextlib.contextmanager

@@ -173,9 +173,10 @@ def _write_onnx(model: Any, text: str, out: Path) -> None:
 def _write_openvino(model: Any, text: str, out: Path) -> None:
     import openvino
 
+    from artifact_utils.device import openvino_core
     from artifact_utils.exported.openvino_files import DIGEST, KEY
 
-    converted = openvino.Core().read_model(model.SerializeToString())
+    converted = openvino_core().read_model(model.SerializeToString())
     openvino.save_model(converted, out, compress_to_fp16=False)
     weights = out.with_suffix(".bin").read_bytes()
     converted.set_rt_info(text, KEY)

@@ -62,12 +62,6 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(config, caplog, damag
     assert_same_state(expected, state_of(straight))
 
 
-alone = pytest.mark.skipif(
-    "PYTEST_XDIST_WORKER" in os.environ, reason="signals its own process: pytest -n 0 tests/test_runs.py"
-)
-
-
-@alone
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(config, tmp_path, monkeypatch, sent):
     straight = train(config)
@@ -90,7 +84,6 @@ def test_a_signal_in_mid_epoch_saves_says_how_to_continue_and_loses_nothing(conf
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@alone
 def test_a_signal_after_the_last_look_is_not_lost(config, monkeypatch):
     def close(log, *exception):
         os.kill(os.getpid(), signal.SIGINT)

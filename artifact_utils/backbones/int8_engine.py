@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artifact_utils.device import cpu_has_bf16
+from artifact_utils.device import cpu_has_bf16, openvino_core
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +47,10 @@ class Int8Engine:
         side: of the square pictures in pixels, as many as its position embeddings are for.
 
     Raises:
-        RuntimeError: OpenVINO cannot build or compile the graph.
+        RuntimeError: OpenVINO cannot build, compile or run the graph.
     """
 
     def __init__(self, network: Any, side: int) -> None:
-        import openvino
-
         self.grid = side // network.patch_embed.patch_size[0]
         config = {
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -61,7 +59,8 @@ class Int8Engine:
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
             "INFERENCE_PRECISION_HINT": "bf16" if cpu_has_bf16() else "f32",
         }
-        self.compiled = openvino.Core().compile_model(_graph(network, side), "CPU", config)
+        self.compiled = openvino_core().compile_model(_graph(network, side), "CPU", config)
+        self(torch.zeros(1, 3, side, side))  # what this CPU has no kernel for is found by the first pass alone
 
     def __call__(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """The last map (N, C, h, w) and the class token (N, C) of normalised pictures (N, 3, S, S) on the CPU."""

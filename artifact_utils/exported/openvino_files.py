@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from artifact_utils.checkpoints import CheckpointError
+from artifact_utils.device import openvino_core
 
 KEY, DIGEST = "artifact_utils", "artifact_utils_weights"
 """Of the entries in the graph's ``rt_info``: ``ModelInfo`` as JSON, and the SHA-256 of the weights."""
@@ -23,7 +24,7 @@ def read(path: Path) -> tuple[str | None, Callable[[np.ndarray], Sequence[np.nda
             graph, or OpenVINO is not installed.
     """
     try:
-        import openvino
+        core = openvino_core()
     except ImportError as error:
         raise CheckpointError(f"{path} needs OpenVINO: python -m pip install -r requirements.txt") from error
     weights_file = path.with_suffix(".bin")
@@ -32,7 +33,6 @@ def read(path: Path) -> tuple[str | None, Callable[[np.ndarray], Sequence[np.nda
     content, weights = path.read_bytes(), weights_file.read_bytes()
     if not content.lstrip().startswith((b"<?xml", b"<net")):  # OpenVINO would read other formats, too
         raise CheckpointError(f"{path} is not a graph of OpenVINO's: export it again")
-    core = openvino.Core()
     try:
         model = core.read_model(content, weights)
         if any(_does_more(node) for node in model.get_ops()):

@@ -1,5 +1,7 @@
 import builtins
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -62,6 +64,28 @@ def test_a_copy_of_a_model_builds_its_own(backbone, images):
         (maps,), _ = backbone(images)
         (again,), _ = copy.deepcopy(backbone)(images)
     assert torch.equal(maps, again)
+
+
+CTRL_C_WITHOUT_MODELS = """
+import os, signal, torch
+from artifact_utils.backbones import Backbone
+from artifact_utils.backbones.int8_engine import Int8Engine
+
+network = Backbone("clip_vit_b16", 32).network
+first, second = (Int8Engine(network, 32) for _ in range(2))
+del first, second
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("still there")
+"""
+
+
+@needs_int8
+def test_a_signal_after_two_models_have_gone_finds_a_stack():
+    """OpenVINO leaves one that is gone where each model has a core of its own."""
+    shown = subprocess.run([sys.executable, "-c", CTRL_C_WITHOUT_MODELS], capture_output=True, text=True, timeout=120)
+    assert (shown.returncode, shown.stdout) == (0, "still there\n"), shown.stderr
 
 
 @needs_int8
