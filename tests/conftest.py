@@ -2,7 +2,7 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,20 @@ from helpers import draw_dataset
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import TrainConfig
 from artifact_utils.models import build_model
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """File names that are not UTF-8 may be in what a test printed; xdist ends at them."""
+    report = yield
+    report.sections = [(title, escaped(text)) for title, text in report.sections]
+    if report.failed and (text := report.longreprtext) != escaped(text):
+        report.longrepr = escaped(text)
+    return report
+
+
+def escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @pytest.fixture(autouse=True)
