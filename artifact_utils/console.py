@@ -305,6 +305,7 @@ def show_messages() -> None:
             from tqdm import tqdm
 
             text = record.getMessage() if record.levelno <= logging.INFO else f"warning: {record.getMessage()}"
+            text = text.encode(errors="backslashreplace").decode()  # a notebook takes no name that is not UTF-8
             tqdm.write(text, file=sys.stdout if in_notebook() else sys.stderr)
 
     logger = logging.getLogger("artifact_utils")

@@ -146,6 +146,14 @@ def test_messages_of_a_notebook_go_to_stdout():
     assert (shown.stdout, shown.stderr) == ("warning: full\n", "")
 
 
+def test_a_name_that_is_not_utf8_is_shown_where_the_stream_takes_none():
+    code = "import logging; from artifact_utils.console import show_messages; show_messages(); "
+    code += "logging.getLogger('artifact_utils').info('b%s.png', chr(0xDCFE))"
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert (shown.returncode, shown.stderr) == (0, "b\\udcfe.png\n")
+
+
 def test_importing_the_package_leaves_logging_alone():
     code = "import logging, artifact_utils.detector; print(logging.getLogger('artifact_utils').handlers)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
