@@ -264,6 +264,10 @@ def _copy_and_remove(
         try:
             _copy_to_fresh_name(source, to_folder, part, expected)
             give_free_name(to_folder, part, new_name)
+        except OSError as error:
+            if error.filename is None:  # a full disk names no file
+                error.filename = os.fsdecode(new_name)
+            raise
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part, dir_fd=to_folder)

@@ -54,7 +54,7 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that it is there whole or not at all, even after a power cut."""
+    """Write a file so that it is there whole or not at all, even after a power cut; errors name it."""
     temporary = part_of(path)
     temporary.unlink(missing_ok=True)  # never opened for writing: it could be another name of somebody's file
     try:
@@ -63,5 +63,8 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:  # of a full disk, which names no file, or of the temporary one
+        error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -14,8 +14,9 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("artifact_utils.files.writing.os.fsync", disk_full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         write_bytes(target, b"new")
+    assert caught.value.filename == str(target)
     assert target.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
 
