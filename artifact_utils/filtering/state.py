@@ -64,7 +64,8 @@ UPGRADES = dict(
 )
 
 DAMAGED = (
-    "SELECT 1 FROM about WHERE typeof(threshold) NOT IN ('null', 'real') OR typeof(counted) != 'text' LIMIT 1",
+    "SELECT 1 FROM about WHERE typeof(folder) != 'blob' OR typeof(threshold) NOT IN ('null', 'real') "
+    "OR typeof(counted) != 'text' LIMIT 1",
     "SELECT 1 FROM models WHERE typeof(families) != 'text' OR typeof(sharpness) != 'real' OR sharpness <= 0 "
     "OR NOT (own_threshold IS NULL OR (typeof(own_threshold) = 'real' AND own_threshold BETWEEN 0 AND 1)) LIMIT 1",
     "SELECT 1 FROM scores WHERE typeof(path) != 'blob' OR typeof(reason) != 'text' OR typeof(model) != 'integer' "
@@ -176,7 +177,7 @@ class State:
         if os.path.lexists(before):
             return False
         for path, *known in self._connection.execute("SELECT path, size, mtime_ns FROM scores LIMIT 1000"):
-            with contextlib.suppress(OSError):  # it was moved, or is not there
+            with contextlib.suppress(OSError, ValueError):  # it was moved, or a stranger's name holds a NUL
                 status = (self.folder / os.fsdecode(path)).lstat()
                 if [status.st_size, status.st_mtime_ns] == known:
                     return True

@@ -52,6 +52,8 @@ def test_a_change_that_fails_is_not_there_at_all(config):
         "INSERT INTO moves VALUES (1, x'61', x'2f', x'61', 1, '', '../.artifact_utils.x.part', 'moving', 0)",
         "CREATE TRIGGER t AFTER INSERT ON scores BEGIN DELETE FROM moves; END",
         "DROP TABLE about",
+        "UPDATE about SET folder = 7",
+        "UPDATE about SET folder = x'2f00'",
     ],
 )
 def test_a_state_that_is_not_ours_is_refused(config, sql):
