@@ -5,6 +5,7 @@ between, or takes it back.
 """
 
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -199,11 +200,16 @@ def _each(moves: list[Move], do: Callable[[Move], None]) -> list[Move]:
     return done
 
 
+NO_SUCH_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}  # the last: of a stranger's state
+
+
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[OpenFolder | None]:
     try:
         folder = OpenFolder(path)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in NO_SUCH_FOLDER:
+            raise
         yield None
         return
     with folder:

@@ -1,10 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from helpers import draw_portrait, files_below, middle_threshold, scores_by_path
 
-from artifact_utils.files.moves import move
+from artifact_utils.files.moves import Content, move
 from artifact_utils.filtering import FilterError, move_flagged, score_folder, undo
+from artifact_utils.filtering.state import MOVING, open_state
 
 
 def test_moving_the_flagged_and_putting_them_back(config, tmp_path):
@@ -149,3 +151,12 @@ def test_what_lies_on_a_drive_that_is_not_there_is_not_forgotten(all_flagged, tm
     (tmp_path / "unmounted").rename(tmp_path / "bad")
     assert undo(all_flagged) == 13
     assert files_below(all_flagged.folder) == original
+
+
+def test_a_move_to_where_no_folder_can_be_is_passed_over(all_flagged):
+    score_folder(all_flagged)
+    with open_state(all_flagged) as state:
+        state.intend([(b"gone.png", Path("/" + "x" * 5000), b"gone.png", Content(1, "0" * 64))])
+    score_folder(all_flagged)
+    with open_state(all_flagged) as state:
+        assert [move.step for move in state.moves(MOVING)] == [MOVING]

@@ -318,6 +318,7 @@ def test_scoring_is_stopped_and_goes_on(browser, serve, page_config, monkeypatch
         wait_for(tab, "sort-view .say >> nth=0", r"stopped at \d+ of 314 pictures")
         tab.get_by_role("button", name="Score what is new").click()
         wait_for(tab, "sort-view .say >> nth=0", r"portraits: 314 pictures$", 120)
+        sync_api.expect(tab.locator("#tile-0")).to_have_class(re.compile("here"))  # keys begin with the worst
 
 
 @slow

@@ -11,6 +11,7 @@ export class Grid {
     this.tile = tile;
     this.list = [];
     this.here = 0;
+    this.isUsed = false; // until somebody is in it, the worst picture is the one that keys act on
     this.columns = 1;
     this.tiles = new Map(); // by index
     this.canvas = make("div", { role: "presentation" });
@@ -18,6 +19,7 @@ export class Grid {
     this.empty = make("p", { class: "none", hidden: true }, "No pictures here. Show others, or move the threshold.");
     this.element.append(this.empty);
     this.element.addEventListener("scroll", () => this.draw(), { passive: true });
+    this.element.addEventListener("focus", () => { this.isUsed = true; });
     this.element.addEventListener("click", (event) => {
       const found = event.target.closest(".tile");
       if (!found) return;
@@ -45,7 +47,7 @@ export class Grid {
 
   show(list, here, toTop) {
     this.list = list;
-    this.here = Math.min(here, Math.max(0, list.length - 1));
+    this.here = this.isUsed ? Math.min(here, Math.max(0, list.length - 1)) : 0;
     this.empty.hidden = list.length > 0;
     if (toTop) this.element.scrollTop = 0;
     this.draw();
@@ -55,6 +57,7 @@ export class Grid {
 
   go(index) {
     if (!this.list.length) return;
+    this.isUsed = true;
     this.here = Math.max(0, Math.min(index, this.list.length - 1));
     const top = Math.floor(this.here / this.columns) * this.height;
     if (top < this.element.scrollTop) this.element.scrollTop = top;
