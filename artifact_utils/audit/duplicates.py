@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from artifact_utils.audit.alignment import agreement, prepare
+from artifact_utils.audit.alignment import agreement, prepare_parts, prepare_whole
 from artifact_utils.audit.hashing import upright_phash
 from artifact_utils.audit.neighbours import candidate_pairs
 from artifact_utils.audit.picture_statistics import THUMBNAIL_SIDE
@@ -23,7 +23,7 @@ MIN_SIMILARITY = 0.987
 """Near-duplicates agree at least this well in three quarters of the frame; see ``find_duplicates``."""
 
 _AT_ONCE = 256  # pairs compared between two looks at what is already known to belong together
-_KEPT = 8192  # pictures kept prepared for comparison: 0.3 GB
+_KEPT = 8192  # pictures kept prepared for each side of a comparison: 0.5 GB
 _HASHED = 256  # hashed by a thread at once
 
 
@@ -162,7 +162,8 @@ def _pairs(
     """Positions and similarities of pairs that hold the groups together: enough of them to connect every group."""
     n = len(rows)
     groups, found = _Union(n), []
-    prepared = lru_cache(_KEPT)(lambda i: prepare(_grey(thumbnails[i]).astype(np.float32)))
+    whole = lru_cache(_KEPT)(lambda i: prepare_whole(_grey(thumbnails[i]).astype(np.float32)))
+    parts = lru_cache(_KEPT)(lambda i: prepare_parts(_grey(thumbnails[i]).astype(np.float32)))
 
     def join(pairs: Sequence[tuple[int, int]], similarities: Iterable[float]) -> None:
         for (i, j), similarity in zip(pairs, similarities, strict=True):
@@ -171,7 +172,7 @@ def _pairs(
                 groups.join(i, j)
 
     def compare(pairs: Sequence[tuple[int, int]]) -> Iterable[float]:
-        return in_order(lambda pair: agreement(prepared(pair[0]), prepared(pair[1])), pairs)
+        return in_order(lambda pair: agreement(whole(pair[0]), parts(pair[1])), pairs)
 
     copies = _repeats(range(n), rows["sha256"])
     join(copies, [1.0] * len(copies))

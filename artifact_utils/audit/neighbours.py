@@ -43,7 +43,7 @@ _ASSIGNED = 8192  # descriptors sorted into lists at once
 _ASKERS = 256  # queries compared with a list at once: what a cache holds
 _MAX_PRODUCTS = 8_000_000  # compared at once
 _MAX_FOUND = 4_000_000  # new neighbours kept before all but the nearest of each picture are dropped
-_ROUGH, _NEAR_CENTRES = 128, 1024  # with more centres than that, those near the nearest of so many are looked at
+_ROUGH, _NEAR_CENTRES = 256, 1024  # with more centres than that, those near the nearest of so many are looked at
 
 Vectors = npt.NDArray[np.int8] | npt.NDArray[np.float16]
 Neighbours = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
