@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from artifact_utils.audit.alignment import agreement, prepare_parts, prepare_whole
-from artifact_utils.audit.hashing import upright_phash
+from artifact_utils.audit.hashing import upright_phashes
 from artifact_utils.audit.neighbours import candidate_pairs
 from artifact_utils.audit.picture_statistics import THUMBNAIL_SIDE
 from artifact_utils.audit.scanning import outlines
@@ -178,7 +178,7 @@ def _pairs(
     join(copies, [1.0] * len(copies))
     firsts = groups.firsts()
     hashes = in_order(
-        lambda start: [upright_phash(_grey(thumbnails[i])) for i in firsts[start : start + _HASHED]],
+        lambda start: upright_phashes(np.stack([_grey(thumbnails[i]) for i in firsts[start : start + _HASHED]])),
         range(0, len(firsts), _HASHED),
     )
     turned = _repeats(firsts, chain.from_iterable(hashes))
