@@ -13,7 +13,7 @@ import pandas as pd
 
 from artifact_utils.audit.alignment import agreement, prepare_parts, prepare_whole
 from artifact_utils.audit.hashing import upright_phashes
-from artifact_utils.audit.neighbours import candidate_pairs
+from artifact_utils.audit.neighbours import MANY, candidate_pairs
 from artifact_utils.audit.picture_statistics import THUMBNAIL_SIDE
 from artifact_utils.audit.scanning import outlines
 from artifact_utils.audit.table_parts import ThumbnailFile, read_columns, stored_thumbnails
@@ -25,6 +25,7 @@ MIN_SIMILARITY = 0.987
 _AT_ONCE = 256  # pairs compared between two looks at what is already known to belong together
 _KEPT = 8192  # pictures kept prepared for each side of a comparison: 0.5 GB
 _HASHED = 256  # hashed by a thread at once
+_IN_VAIN = 8  # among very many pictures alignment ends when one pair for so many pictures was none of copies
 
 
 def find_duplicates(
@@ -188,11 +189,16 @@ def _pairs(
     if across_splits:
         split = rows["split"].to_numpy()
         todo = todo[split[todo[:, 0]] != split[todo[:, 1]]]
+    in_vain = 0
     for start in range(0, len(todo), _AT_ONCE):
         block = [(i, j) for i, j in todo[start : start + _AT_ONCE].tolist() if groups.find(i) != groups.find(j)]
-        join(block, compare(block))
-    left, right, similarities = zip(*found, strict=True) if found else ((), (), ())
-    return np.array(left, np.int64), np.array(right, np.int64), np.array(similarities, np.float64)
+        similarities = list(compare(block))
+        join(block, similarities)
+        in_vain += sum(similarity < min_similarity for similarity in similarities)
+        if len(distinct) > MANY and in_vain > len(distinct) // _IN_VAIN:
+            break  # the rest is less alike
+    left, right, alike = zip(*found, strict=True) if found else ((), (), ())
+    return np.array(left, np.int64), np.array(right, np.int64), np.array(alike, np.float64)
 
 
 def _of(thumbnails: Sequence[bytes], numbers: npt.NDArray[np.int64]) -> Sequence[bytes]:

@@ -113,6 +113,22 @@ def test_groups_part_neither_people_nor_copies():
     assert groups.tolist() == [0, 0, 0, 0, 1, 2]
 
 
+def test_among_very_many_alignment_ends_when_too_much_was_in_vain(tmp_path, monkeypatch):
+    for seed in range(16):
+        save(picture(seed), tmp_path / f"{seed:02d}.png")
+    save(picture(0).crop((0, 0, 200, 200)), tmp_path / "crop.png")
+    compared = []
+    monkeypatch.setattr(duplicates, "candidate_pairs", lambda _, side: np.array([(i, i + 1) for i in range(16)]))
+    monkeypatch.setattr(duplicates, "agreement", lambda one, other: compared.append(one) or 0.0)
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 1)
+    find_duplicates(scan(tmp_path))
+    assert len(compared) == 16
+    compared.clear()
+    monkeypatch.setattr(duplicates, "MANY", 0)
+    find_duplicates(scan(tmp_path))
+    assert len(compared) == 3
+
+
 def test_many_copies_are_one_group_not_many_pairs(tmp_path):
     for i, change in enumerate(CHANGES.values()):
         save(change(picture(3)), tmp_path / f"{i}.png")
