@@ -1,14 +1,19 @@
 """The audit against CleanVision and imagededup, on the same pictures, in one process.
 
     python -m pip install cleanvision imagededup   # into a virtual environment of its own, for the comparison
-    python benchmarks/audit.py [--n 60] [--size 512] [--hashes 100000] [--labelled dataset]
+    python benchmarks/audit.py [--n 60] [--size 512] [--hashes 100000] [--photos FOLDER] [--labelled dataset]
+    python benchmarks/audit.py --n 0 --hashes 1000000          # the search in large numbers alone
 
 Speed is counted in CPU time, so that what else the machine does matters little. Duplicates are planted: each of ``n``
 portraits (of OpenPeople: different expressions of ten people, which look alike) is changed in every way there is. The
 character sheets are left out: the first view of some is the neutral expression over again, a duplicate that nobody
 planted. In the folder ``labelled``, organised, every twentieth label is turned round, three times over.
+
+The large comparison is that of ``hashes`` thumbnails in a table in parts, one in a hundred of them a copy of another.
+They are drawn, or, which is harder, put together from the pictures in the folder ``photos``.
 """
 
+import hashlib
 import io
 import resource
 import tempfile
@@ -16,16 +21,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import tyro
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from artifact_utils.audit import find_duplicates, find_issues, scan
-from artifact_utils.audit.label_errors import embed, find_label_errors
-from artifact_utils.audit.neighbours import candidate_pairs
-from artifact_utils.datasets import list_portraits
-from artifact_utils.demo.openpeople import bases, cut_portrait
+from artifact_utils.audit.scanning import pictures as pictures_below
 
 SAME_CHECKS = {
     "dark": "dark",
@@ -41,6 +47,8 @@ SAME_CHECKS = {
 
 def draw_portraits(folder: Path, n: int, size: int) -> list[Image.Image]:
     """Different pictures, some made dark, bright, blurry or grey, so that there is something to flag."""
+    from artifact_utils.demo.openpeople import bases, cut_portrait
+
     rng = np.random.default_rng(0)
     places = [base for person in sorted(bases()) for base in bases()[person] if base.asset != "character_sheet"]
     pictures = []
@@ -156,13 +164,6 @@ def save_as_jpeg(folder: Path, other: Path) -> None:
         Image.open(file).save(other / f"{file.stem}.jpg", quality=90)
 
 
-def cropped_at_random(thumbnail: bytes, rng: np.random.Generator) -> bytes:
-    """64 x 64 pixels of 51 x 51."""
-    x, y = rng.integers(0, 14, 2).tolist()
-    crop = Image.frombytes("L", (64, 64), thumbnail).crop((x, y, x + 51, y + 51))
-    return crop.resize((64, 64), Image.Resampling.BICUBIC).tobytes()
-
-
 def made_up(n: int, rng: np.random.Generator) -> list[bytes]:
     """Thumbnails of 64 x 64 pixels that have, like photographs, ever less of ever finer waves."""
     coarse = rng.normal(size=(n, 8, 8)).cumsum(axis=1).cumsum(axis=2)
@@ -174,31 +175,106 @@ def made_up(n: int, rng: np.random.Generator) -> list[bytes]:
     ]
 
 
-def compare_many(n: int) -> None:
-    """Time and memory for ``n`` made-up pictures, and how many of the turned and cropped ones among them are found."""
+def put_together(n: int, rng: np.random.Generator, photos: npt.NDArray[np.uint8]) -> list[bytes]:
+    """Thumbnails of 64 x 64 pixels, each of a photo that is warped, shifted, scaled and lit at random, half of them
+    blended with another along smooth lines: alike in the large as portraits are, but no two agree to a pixel.
+
+    Args:
+        n: how many.
+        rng: of everything random.
+        photos: (N, 96, 96) grey.
+    """
+
+    def field(cells: int) -> npt.NDArray[np.float32]:
+        return cv2.resize(rng.normal(size=(cells, cells)).astype(np.float32), (64, 64), interpolation=cv2.INTER_CUBIC)
+
+    def warped() -> npt.NDArray[np.float32]:
+        y, x = np.indices((64, 64), np.float32) / 63
+        scale, flip = rng.uniform(0.75, 1), rng.integers(2)
+        left, top = rng.uniform(0, 1 - scale, 2).tolist()
+        x = left + scale * ((1 - x) if flip else x) + 0.03 * field(5)
+        y = top + scale * y + 0.03 * field(5)
+        photo = photos[rng.integers(len(photos))].astype(np.float32)
+        return cv2.remap(photo, 95 * x, 95 * y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+    thumbnails = []
+    for _ in range(n):
+        mixed = warped()
+        if rng.integers(2):
+            share = 1 / (1 + np.exp(-6 * field(3)))
+            mixed = share * mixed + (1 - share) * warped()
+        lit = mixed * (1 + 0.15 * field(3)) + rng.uniform(-20, 20)
+        thumbnails.append(np.clip(lit, 0, 255).astype(np.uint8).tobytes())
+    return thumbnails
+
+
+def thumbnail(picture: Image.Image) -> bytes:
+    return picture.convert("L").resize((64, 64), Image.Resampling.BILINEAR).tobytes()
+
+
+def write_parts(folder: Path, n: int, per_kind: int, photos: npt.NDArray[np.uint8] | None) -> None:
+    """What a scan would leave of ``n`` pictures; of each kind of copy so many, half of the set behind the originals."""
     rng = np.random.default_rng(0)
-    thumbnails = made_up(n, rng)
-    planted = n // 100
-    turned, crops = n // 4 + np.arange(planted), n // 2 + np.arange(planted)
-    for i in range(planted):
-        picture = Image.frombytes("L", (64, 64), thumbnails[i])
-        thumbnails[turned[i]] = picture.transpose(Image.Transpose.ROTATE_90).tobytes()
-        thumbnails[crops[i]] = cropped_at_random(thumbnails[i], rng)
-    cpu, started = time.process_time(), time.perf_counter()
-    pairs = candidate_pairs(thumbnails, 64)
-    seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    cpu = time.process_time() - cpu
-    print(f"{n:,} pictures compared in {seconds:.1f} s ({cpu:.1f} s of CPU time), ", end="")
-    print(f"{len(pairs):,} candidates, peak memory {peak:.2f} GB")
-    found = {tuple(sorted(pair)) for pair in pairs[(pairs < planted).any(axis=1)].tolist()}
-    for name, copies in (("turned", turned), ("cropped to 80%", crops)):
-        print(
-            f"  {name}: {np.mean([(i, copies[i]) in found for i in range(planted)]):.3f} of {planted:,} are candidates"
-        )
+    kinds = list(changes(rng).values())
+    copies: list[bytes] = []
+    for start in range(0, n, 1000):
+        rows = made_up(1000, rng) if photos is None else put_together(1000, rng, photos)
+        for i in range(len(rows)):
+            if start + i < per_kind * len(kinds):
+                large = Image.frombytes("L", (64, 64), rows[i]).resize((256, 256), Image.Resampling.BICUBIC)
+                rows[i] = thumbnail(large)
+                copies.append(thumbnail(kinds[(start + i) // per_kind](large.convert("RGB"))))
+            elif n // 2 <= start + i < n // 2 + len(copies):
+                rows[i] = copies[start + i - n // 2]
+        rows = rows[: n - start]
+        names = [f"{start + i:09d}.jpg" for i in range(len(rows))]
+        columns = {
+            "path": names,
+            "split": [""] * len(rows),
+            "class_name": [""] * len(rows),
+            "readable": [True] * len(rows),
+            "sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
+            "thumbnail": rows,
+        }
+        pq.write_table(pa.table(columns), folder / f"part-{start // 1000:08d}.parquet", compression="zstd")
+
+
+def compare_many(n: int, photos: Path | None) -> None:
+    """Time and memory of the search among ``n`` pictures, and how many copies of each kind are found among them."""
+    per_kind = n // 1000
+    kinds = list(changes(np.random.default_rng(0)))
+    with tempfile.TemporaryDirectory() as folder:
+        write_parts(Path(folder), n, per_kind, None if photos is None else small_photos(photos))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        cpu, started = time.process_time(), time.perf_counter()
+        found = find_duplicates(folder)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{n:,} pictures {'drawn' if photos is None else 'put together from photos'}, compared ", end="")
+    print(f"in {seconds:.1f} s ({cpu:.1f} s of CPU time), peak memory {peak:.2f} GB ({before:.2f} before)")
+    group = np.full(n, -1)
+    group[found["path"].str[:9].astype(int)] = found["group"]
+    originals = np.arange(per_kind * len(kinds))
+    together = (group[originals] >= 0) & (group[originals] == group[n // 2 + originals])
+    for name, hits in zip(kinds, together.reshape(len(kinds), -1), strict=True):
+        print(f"  {name}: {hits.mean():.3f} of {per_kind:,} found")
+    planted = np.zeros(n, bool)
+    planted[originals] = planted[n // 2 + originals] = True
+    print(f"  all kinds: {together.mean():.3f}; {(~planted & (group >= 0)).sum():,} other pictures in groups")
+
+
+def small_photos(folder: Path) -> npt.NDArray[np.uint8]:
+    return np.stack([np.asarray(Image.open(file).convert("L").resize((96, 96))) for file in pictures_below(folder)])
 
 
 def find_flipped(folder: Path) -> None:
     """How many of the labels turned round on purpose are among the most suspicious tenth."""
+    from artifact_utils.audit.label_errors import (
+        embed,
+        find_label_errors,
+    )  # PyTorch, which the search needs no memory for
+    from artifact_utils.datasets import list_portraits
+
     portraits = list_portraits(folder, "train")
     labels = np.array([portrait.label for portrait in portraits])
     people = np.array([portrait.group for portrait in portraits])
@@ -214,12 +290,16 @@ def find_flipped(folder: Path) -> None:
     print(f"are in the most suspicious tenth of {len(labels):,}")
 
 
-def main(n: int = 60, size: int = 512, hashes: int = 100_000, labelled: Path | None = None) -> None:
-    """Print ratios, agreement, precision and recall; ``hashes`` 0 leaves out the large comparison."""
+def main(
+    n: int = 60, size: int = 512, hashes: int = 100_000, photos: Path | None = None, labelled: Path | None = None
+) -> None:
+    """Print ratios, agreement, precision and recall; ``hashes`` 0 leaves out the large comparison, ``n`` 0 the rest."""
     if labelled:
         find_flipped(labelled)
     if hashes:
-        compare_many(hashes)
+        compare_many(hashes, photos)
+    if not n:
+        return
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as planted:
         pngs, jpegs = Path(folder) / "png", Path(folder) / "jpeg"
         pngs.mkdir()

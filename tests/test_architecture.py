@@ -40,6 +40,8 @@ LAYERS = (
         "audit.picture_statistics",
         "audit.neighbours",
         "audit.scanning",
+        "audit.table_parts",
+        "audit.threads",
     ),
     ("datasets", "masks", "sampling", "cache", "transforms", "loaders"),
     ("backbones", "models", "checkpoints", "exported", "detector", "cache.kept_features"),

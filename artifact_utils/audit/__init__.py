@@ -14,6 +14,8 @@ or step by step:
     issues = find_issues(table)            # dark, blurry, odd ...: a score and a flag each
     find_shortcuts(table)                  # can the class be told from what is no artifact?
 
+For very many pictures ``scan_parts`` leaves the table on the disk, and ``find_duplicates`` takes it from there.
+
 ``python -m artifact_utils.audit FOLDER`` writes one HTML page. Names are loaded when they are first used: the duplicate
 search, which training needs, loads no scikit-learn, cleanlab, matplotlib or PyTorch.
 """
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from artifact_utils.audit.picture_statistics import outline_pixels
     from artifact_utils.audit.scanning import AuditError, scan
     from artifact_utils.audit.shortcuts import Shortcuts, find_shortcuts
+    from artifact_utils.audit.table_parts import scan_parts
 
 _MODULES = {
     "AuditError": "scanning",
@@ -45,6 +48,7 @@ _MODULES = {
     "near_duplicate_groups": "duplicates",
     "outline_pixels": "picture_statistics",
     "scan": "scanning",
+    "scan_parts": "table_parts",
     "united_groups": "duplicates",
 }
 
@@ -63,6 +67,7 @@ __all__ = [
     "near_duplicate_groups",
     "outline_pixels",
     "scan",
+    "scan_parts",
     "united_groups",
 ]
 

@@ -35,29 +35,44 @@ _EMPTY = 0.02  # share of neighbourhoods with more than noise below which there 
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a picture is compared by: ``grey`` (S, S), the ``field`` (32, 32) of its details that crops are looked for
-    in, the ``spreads`` of its parts as large as a crop (lengths without their means), and as ``templates`` (n * n,) the
-    details at the scale of every crop, without their mean and of unit length."""
+class Whole:
+    """A picture to be compared with others: ``grey`` (S, S), and as ``templates`` (n * n,) the details at the scale of
+    every crop, without their mean and of unit length."""
+
+    grey: Array
+    templates: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A picture that others may be crops of: ``grey`` (S, S), the ``field`` (32, 32) of its details that they are
+    looked for in, and the ``spreads`` of its parts as large as a crop (lengths without their means)."""
 
     grey: Array
     field: Array
     spreads: tuple[Array, ...]
-    templates: tuple[Array, ...]
 
 
-def prepare(grey: Array) -> Prepared:
-    """Prepare a picture for any number of comparisons.
+def prepare_whole(grey: Array) -> Whole:
+    """Prepare a picture for any number of comparisons with others.
 
     Args:
         grey: float32 (S, S) grey levels, S at least 32.
     """
-    details = [_details(_resized(grey, size)) for size in _SIZES]
-    spreads = tuple(_spreads(details[0], size) for size in _SIZES)
-    return Prepared(grey, details[0], spreads, tuple(_template(detail) for detail in details))
+    return Whole(grey, tuple(_template(_details(_resized(grey, size))) for size in _SIZES))
 
 
-def agreement(one: Prepared, other: Prepared) -> float:
+def prepare_parts(grey: Array) -> Parts:
+    """Prepare a picture for any number of others to be looked for in it.
+
+    Args:
+        grey: float32 (S, S) grey levels, S at least 32.
+    """
+    field = _details(_resized(grey, _COARSE))
+    return Parts(grey, field, tuple(_spreads(field, size) for size in _SIZES))
+
+
+def agreement(one: Whole, other: Parts) -> float:
     """How well a picture agrees with a crop of another, once turned and aligned, in [0, 1].
 
     Local correlations of the grey levels (as in SSIM, Wang et al. 2004, without its luminance term) over windows of a
@@ -117,7 +132,7 @@ def _turns(size: int) -> npt.NDArray[np.int64]:
 _TURNS = [_turns(size) for size in _SIZES]
 
 
-def _place(one: Prepared, other: Prepared) -> tuple[float, int, Array]:
+def _place(one: Whole, other: Parts) -> tuple[float, int, Array]:
     """How well the details correlate where they do best, how ``one`` is turned there, and the crop of ``other``."""
     best = -1.0, 0, _COARSE, 0, 0
     for size, template, spread, turns in zip(_SIZES, one.templates, other.spreads, _TURNS, strict=True):

@@ -1,9 +1,9 @@
 """Groups of pictures that are the same or nearly so: re-encoded, resized, recoloured, captioned, turned or cropped."""
 
-import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,31 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from artifact_utils.audit.alignment import agreement, prepare
-from artifact_utils.audit.hashing import upright_phash
-from artifact_utils.audit.neighbours import candidate_pairs
+from artifact_utils.audit.alignment import agreement, prepare_parts, prepare_whole
+from artifact_utils.audit.hashing import upright_phashes
+from artifact_utils.audit.neighbours import MANY, candidate_pairs
 from artifact_utils.audit.picture_statistics import THUMBNAIL_SIDE
 from artifact_utils.audit.scanning import outlines
+from artifact_utils.audit.table_parts import ThumbnailFile, read_columns, stored_thumbnails
+from artifact_utils.audit.threads import in_order
 
 MIN_SIMILARITY = 0.987
 """Near-duplicates agree at least this well in three quarters of the frame; see ``find_duplicates``."""
 
 _AT_ONCE = 256  # pairs compared between two looks at what is already known to belong together
-_KEPT = 8192  # pictures kept prepared for comparison: 0.3 GB
+_KEPT = 8192  # pictures kept prepared for each side of a comparison: 0.5 GB
+_HASHED = 256  # hashed by a thread at once
+_IN_VAIN = 8  # among very many pictures alignment ends when one pair for so many pictures was none of copies
 
 
 def find_duplicates(
-    table: pd.DataFrame, *, min_similarity: float = MIN_SIMILARITY, across_splits: bool = False
+    table: pd.DataFrame | str | Path, *, min_similarity: float = MIN_SIMILARITY, across_splits: bool = False
 ) -> pd.DataFrame:
     """Group pictures that are the same or nearly so.
 
     A near-duplicate may be mirrored, turned by quarters, cropped to 80% of the sides, resized, saved as JPEG 40, of
     other colours or with a text over it. ``benchmarks/audit.py`` measures how many of each kind are found, and that
-    different expressions of one person before one wall are told apart. Among more than some 25,000 pictures crops are
+    different expressions of one person before one wall are told apart. Among more than 25,000 pictures crops are
     looked for less thoroughly, see ``neighbours``. Groups are connected components: a chain of pairs is one group, so
     members at its ends may differ by more.
 
@@ -40,7 +44,8 @@ def find_duplicates(
     captions, the nearest neighbours of its descriptor. What the last two propose is aligned and compared.
 
     Args:
-        table: from ``scan``; unreadable pictures are left out.
+        table: from ``scan``, or the folder of that of ``scan_parts``, of which only names are held in memory then;
+            thumbnails are copied into a temporary file there, 4 KB each. Unreadable pictures are left out.
         min_similarity: in [0, 1]: how well the grey levels of two pictures, aligned, correlate locally in three
             quarters of the frame.
         across_splits: leave out what is alike within one split, which is much less work where that is a lot.
@@ -50,9 +55,12 @@ def find_duplicates(
         another member has the same bytes, else ``near``), ``across_splits`` (whether the group reaches over more than
         one split), ``path``, ``split``, ``class_name``, ``closest`` (path of the member it was found to be most like,
         of another split where there is one) and ``similarity`` to that. Empty where there are none.
+
+    Raises:
+        AuditError: there is no table in the folder, or a file of it is broken.
     """
-    rows = table[table["readable"]].reset_index(drop=True)
-    left, right, similarity = _pairs(rows, min_similarity, across_splits=across_splits)
+    with _readable(table) as (rows, thumbnails):
+        left, right, similarity = _pairs(rows, thumbnails, min_similarity, across_splits=across_splits)
     group = _components(len(rows), left, right)
     closest, best = _closest(rows["split"].to_numpy(), left, right, similarity)
     members = rows.assign(
@@ -90,7 +98,8 @@ def near_duplicate_groups(
     """
     table = pictures if isinstance(pictures, pd.DataFrame) else outlines(pictures, workers=workers)
     readable = np.flatnonzero(table["readable"].to_numpy(dtype=bool))
-    left, right, _ = _pairs(table.iloc[readable].reset_index(drop=True), min_similarity)
+    rows = table.iloc[readable].reset_index(drop=True)
+    left, right, _ = _pairs(rows, rows["thumbnail"].tolist(), min_similarity)
     numbers = _components(len(table), readable[left], readable[right])
     return pd.Series(pd.factorize(numbers)[0], index=table["path"], name="group")
 
@@ -136,12 +145,26 @@ def united_groups(names: Sequence[str], duplicates: Sequence[int] | npt.NDArray[
 Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 
-def _pairs(rows: pd.DataFrame, min_similarity: float, *, across_splits: bool = False) -> Pairs:
+@contextmanager
+def _readable(table: pd.DataFrame | str | Path) -> Iterator[tuple[pd.DataFrame, Sequence[bytes]]]:
+    """The rows of readable pictures and their thumbnails."""
+    if isinstance(table, pd.DataFrame):
+        rows = table[table["readable"]].reset_index(drop=True)
+        yield rows, rows["thumbnail"].tolist()
+        return
+    rows = read_columns(table, ["path", "split", "class_name", "readable", "sha256"])
+    with stored_thumbnails(table) as thumbnails:
+        yield rows[rows["readable"]].reset_index(drop=True), thumbnails
+
+
+def _pairs(
+    rows: pd.DataFrame, thumbnails: Sequence[bytes], min_similarity: float, *, across_splits: bool = False
+) -> Pairs:
     """Positions and similarities of pairs that hold the groups together: enough of them to connect every group."""
     n = len(rows)
     groups, found = _Union(n), []
-    thumbnails: Sequence[bytes] = rows["thumbnail"].tolist()
-    prepared = lru_cache(_KEPT)(lambda i: prepare(_grey(thumbnails[i]).astype(np.float32)))
+    whole = lru_cache(_KEPT)(lambda i: prepare_whole(_grey(thumbnails[i]).astype(np.float32)))
+    parts = lru_cache(_KEPT)(lambda i: prepare_parts(_grey(thumbnails[i]).astype(np.float32)))
 
     def join(pairs: Sequence[tuple[int, int]], similarities: Iterable[float]) -> None:
         for (i, j), similarity in zip(pairs, similarities, strict=True):
@@ -149,26 +172,37 @@ def _pairs(rows: pd.DataFrame, min_similarity: float, *, across_splits: bool = F
                 found.append((i, j, similarity))
                 groups.join(i, j)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    def compare(pairs: Sequence[tuple[int, int]]) -> Iterable[float]:
+        return in_order(lambda pair: agreement(whole(pair[0]), parts(pair[1])), pairs)
 
-        def compare(pairs: Sequence[tuple[int, int]]) -> Iterable[float]:
-            return pool.map(lambda pair: agreement(prepared(pair[0]), prepared(pair[1])), pairs)
+    copies = _repeats(range(n), rows["sha256"])
+    join(copies, [1.0] * len(copies))
+    firsts = groups.firsts()
+    hashes = in_order(
+        lambda start: upright_phashes(np.stack([_grey(thumbnails[i]) for i in firsts[start : start + _HASHED]])),
+        range(0, len(firsts), _HASHED),
+    )
+    turned = _repeats(firsts, chain.from_iterable(hashes))
+    join(turned, compare(turned))
+    distinct = np.array(groups.firsts(), dtype=np.int64)
+    todo = distinct[candidate_pairs(_of(thumbnails, distinct), THUMBNAIL_SIDE)]
+    if across_splits:
+        split = rows["split"].to_numpy()
+        todo = todo[split[todo[:, 0]] != split[todo[:, 1]]]
+    in_vain = 0
+    for start in range(0, len(todo), _AT_ONCE):
+        block = [(i, j) for i, j in todo[start : start + _AT_ONCE].tolist() if groups.find(i) != groups.find(j)]
+        similarities = list(compare(block))
+        join(block, similarities)
+        in_vain += sum(similarity < min_similarity for similarity in similarities)
+        if len(distinct) > MANY and in_vain > len(distinct) // _IN_VAIN:
+            break  # the rest is less alike
+    left, right, alike = zip(*found, strict=True) if found else ((), (), ())
+    return np.array(left, np.int64), np.array(right, np.int64), np.array(alike, np.float64)
 
-        copies = _repeats(range(n), rows["sha256"])
-        join(copies, [1.0] * len(copies))
-        firsts = groups.firsts()
-        turned = _repeats(firsts, pool.map(lambda i: upright_phash(_grey(thumbnails[i])), firsts))
-        join(turned, compare(turned))
-        distinct = np.array(groups.firsts(), dtype=np.int64)
-        todo = distinct[candidate_pairs([thumbnails[i] for i in distinct], THUMBNAIL_SIDE)]
-        if across_splits:
-            split = rows["split"].to_numpy()
-            todo = todo[split[todo[:, 0]] != split[todo[:, 1]]]
-        for start in range(0, len(todo), _AT_ONCE):
-            block = [(i, j) for i, j in todo[start : start + _AT_ONCE].tolist() if groups.find(i) != groups.find(j)]
-            join(block, compare(block))
-    left, right, similarities = zip(*found, strict=True) if found else ((), (), ())
-    return np.array(left, np.int64), np.array(right, np.int64), np.array(similarities, np.float64)
+
+def _of(thumbnails: Sequence[bytes], numbers: npt.NDArray[np.int64]) -> Sequence[bytes]:
+    return thumbnails.of(numbers) if isinstance(thumbnails, ThumbnailFile) else [thumbnails[i] for i in numbers]
 
 
 def _repeats(items: Iterable[int], keys: Iterable[str]) -> list[tuple[int, int]]:

@@ -3,11 +3,9 @@
 import glob
 import os
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -15,12 +13,14 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from artifact_utils.audit.picture_statistics import SCAN_COLUMNS, measure_picture, outline, printable
+from artifact_utils.audit.threads import in_order
 from artifact_utils.console import ArtifactUtilsError, progress_bar
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.images import PICTURE_SUFFIXES
 
 PART_ROWS = 1000  # measured between two saves: what a kill can cost
-_AHEAD = 64  # pictures a worker pool is ahead of whoever takes the rows
+
+Name = TypeVar("Name", str, Path)
 
 
 class AuditError(ArtifactUtilsError):
@@ -64,29 +64,22 @@ def scan(
         AuditError: there is no such folder, ``at_most`` is less than 1, or ``table`` is no table.
     """
     root = Path(folder)
-    if not root.is_dir():
-        raise AuditError(f"no folder {str(folder)!r} to audit")
-    files = sorted(pictures(root))
-    if at_most is not None:
-        if at_most < 1:
-            raise AuditError(f"at most {at_most} pictures leaves nothing to audit: allow 1 or more")
-        files = files[:: -(-len(files) // at_most) or 1]
-    known = _typed([]) if table is None else _load(Path(table))
+    files = spread_evenly(sorted(pictures(root)), at_most)
+    known = typed_rows([]) if table is None else _load(Path(table))
     name_of = {file: printable(file.relative_to(root).as_posix()) for file in files}
-    changed = {name_of[file]: _changed_ns(file) for file in files} if len(known) else {}
+    changed = {name_of[file]: changed_ns(file) for file in files} if len(known) else {}
     as_it_was = [changed.get(path) == when for path, when in zip(known["path"], known["changed_ns"], strict=True)]
     known = known[pd.Series(as_it_was, index=known.index, dtype=bool)]
     held = set(known["path"])
     todo = [file for file in files if name_of[file] not in held]
     chunks = [known] if len(known) else []
-    rows = _in_order(lambda file: measure_picture(file, root, _changed_ns(file)), todo, workers)
-    while part := [row for _, row in zip(range(PART_ROWS), rows, strict=False)]:
-        chunks.append(_typed(part))
-        if table is not None and len(part) == PART_ROWS:
-            _save(chunks[-1], _next_part(Path(table)))
-    result = pd.concat(chunks).sort_values("path", ignore_index=True) if chunks else _typed([])
+    for chunk in measured_parts(root, todo, workers):
+        chunks.append(chunk)
+        if table is not None and len(chunk) == PART_ROWS:
+            save_rows(chunk, _next_part(Path(table)))
+    result = pd.concat(chunks).sort_values("path", ignore_index=True) if chunks else typed_rows([])
     if table is not None:
-        _save(result, Path(table))
+        save_rows(result, Path(table))
         for old in _parts(Path(table)):
             old.unlink()
     return result
@@ -94,12 +87,18 @@ def scan(
 
 def outlines(paths: Iterable[str | Path], *, workers: int | None = None) -> pd.DataFrame:
     """Of the table of ``scan`` what duplicates are found by, see ``outline``, for single files in the order given."""
-    rows = list(_in_order(outline, [Path(path) for path in paths], workers))
+    rows = list(_rows(outline, [Path(path) for path in paths], workers))
     return pd.DataFrame(rows, columns=["path", "readable", "sha256", "thumbnail"])
 
 
 def pictures(root: Path) -> Iterator[Path]:
-    """Every picture file below a folder; does not follow links to folders, so that loops cannot trap it."""
+    """Every picture file below a folder; does not follow links to folders, so that loops cannot trap it.
+
+    Raises:
+        AuditError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise AuditError(f"no folder {str(root)!r} to audit")
     for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
@@ -107,26 +106,35 @@ def pictures(root: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
-def _in_order(
-    work: Callable[[Path], dict[str, Any]], paths: list[Path], workers: int | None
+def spread_evenly(files: list[Name], at_most: int | None) -> list[Name]:
+    """No more than so many of a sorted list, evenly spread.
+
+    Raises:
+        AuditError: that would be none.
+    """
+    if at_most is None:
+        return files
+    if at_most < 1:
+        raise AuditError(f"at most {at_most} pictures leaves nothing to audit: allow 1 or more")
+    return files[:: -(-len(files) // at_most) or 1]
+
+
+def measured_parts(root: Path, files: Sequence[str | Path], workers: int | None) -> Iterator[pd.DataFrame]:
+    """The rows of files below a folder, in order, 1,000 at a time."""
+    rows = _rows(lambda file: measure_picture(root / file, root, changed_ns(root / file)), files, workers)
+    while part := [row for _, row in zip(range(PART_ROWS), rows, strict=False)]:
+        yield typed_rows(part)
+
+
+def _rows(
+    work: Callable[[Any], dict[str, Any]], files: Sequence[str | Path], workers: int | None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of pictures, in order, measured a few ahead of whoever takes them."""
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
-    pending: deque[Future[dict[str, Any]]] = deque()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decode_image has a limit of its own
-            for path in progress_bar(paths, "audit", unit="img", only_in_terminal=True):
-                pending.append(pool.submit(work, path))
-                if len(pending) == _AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)  # so that Ctrl-C does not first finish the queue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decode_image has a limit of its own
+        yield from in_order(work, progress_bar(files, "audit", unit="img", only_in_terminal=True), workers)
 
 
-def _changed_ns(path: Path) -> int:
+def changed_ns(path: Path) -> int:
     """When a file last changed, its content or its name; 0 if that cannot be said.
 
     Asked before reading: if it changes meanwhile, the next scan reads it again.
@@ -138,7 +146,8 @@ def _changed_ns(path: Path) -> int:
     return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def typed_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """A table with the columns of ``scan``."""
     return pd.DataFrame(rows, columns=list(SCAN_COLUMNS)).astype(SCAN_COLUMNS)
 
 
@@ -147,23 +156,33 @@ def _load(table: Path) -> pd.DataFrame:
     found = []
     for file in [table, *_parts(table)]:
         if file.is_file():
-            frame = _read(file)
+            frame = read_rows(file).to_pandas()
             found += [frame] if list(frame.columns) == list(SCAN_COLUMNS) else []
     if not found:
-        return _typed([])
+        return typed_rows([])
     return pd.concat(found).drop_duplicates("path", keep="last")
 
 
-def _read(file: Path) -> pd.DataFrame:
+def read_rows(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Columns, or all, of a Parquet file.
+
+    Raises:
+        AuditError: it is none, or has no such columns.
+    """
     try:
-        return pq.read_table(file).to_pandas()
+        with pq.ParquetFile(file) as opened:
+            if missing := set(columns or ()) - set(opened.schema_arrow.names):
+                raise pa.ArrowKeyError(f"no column {min(missing)}")
+            return opened.read(columns)
     except (OSError, pa.ArrowException) as error:
         raise AuditError(f"{str(file)!r} is no table of an audit ({error}): remove it, or name another") from error
 
 
-def _save(frame: pd.DataFrame, file: Path) -> None:
+def save_rows(rows: pd.DataFrame | pa.Table, file: Path) -> None:
+    """Write a table as one Parquet file, whole or not at all."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink, compression="zstd")
+    table = pa.Table.from_pandas(rows, preserve_index=False) if isinstance(rows, pd.DataFrame) else rows
+    pq.write_table(table, sink, compression="zstd")
     file.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(file, memoryview(sink.getvalue()))
 

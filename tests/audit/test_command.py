@@ -36,6 +36,22 @@ def test_pictures_without_labels_are_audited_too(tmp_path, capsys):
     assert not (tmp_path / "out" / "label_errors.csv").exists()
 
 
+def test_of_very_many_pictures_the_table_is_left_in_parts(own_copy, tmp_path, capsys):
+    leak = next((own_copy / "train" / "artifacts").iterdir())
+    (own_copy / "test" / "artifacts" / "again_1.png").write_bytes(leak.read_bytes())
+    (own_copy / "test" / "artifacts" / "broken_1.png").write_bytes(b"no")
+    config = AuditConfig(own_copy, tmp_path / "out", parts_from=10)
+    run_audit(config)
+    printed = capsys.readouterr().out
+    assert "1 cannot be read" in printed
+    assert "1 pictures of one split lie in another, too" in printed
+    assert "left out, since these are 10 pictures or more (--parts-from): issues" in printed
+    assert "again_1.png" in (tmp_path / "out" / "duplicates.csv").read_text()
+    assert {"table", "duplicates.csv"} == {file.name for file in (tmp_path / "out").iterdir()}
+    run_audit(config)
+    assert capsys.readouterr().out == printed
+
+
 def test_what_the_user_can_put_right_is_an_error_of_the_package(tmp_path):
     with pytest.raises(AuditError, match="nowhere"):
         run_audit(AuditConfig(tmp_path / "nowhere", tmp_path / "out"))

@@ -38,7 +38,7 @@ def test_copies_that_were_only_turned_or_resized_need_no_search(tmp_path, monkey
 
 
 def test_pictures_of_one_hash_that_do_not_agree_are_no_duplicates(tmp_path, monkeypatch):
-    monkeypatch.setattr(duplicates, "upright_phash", lambda grey: "0123456789abcdef")
+    monkeypatch.setattr(duplicates, "upright_phashes", lambda greys: ["0123456789abcdef"] * len(greys))
     for seed in range(4):
         save(picture(seed), tmp_path / f"{seed}.png")
     save(CHANGES["cropped to a corner"](picture(2)), tmp_path / "changed.png")
@@ -111,6 +111,22 @@ def test_different_things_on_one_plain_wall_are_no_duplicates(tmp_path, share):
 def test_groups_part_neither_people_nor_copies():
     groups = united_groups(["ann", "", "bob", "bob", "", ""], [0, 0, 0, 1, 2, 3])
     assert groups.tolist() == [0, 0, 0, 0, 1, 2]
+
+
+def test_among_very_many_alignment_ends_when_too_much_was_in_vain(tmp_path, monkeypatch):
+    for seed in range(16):
+        save(picture(seed), tmp_path / f"{seed:02d}.png")
+    save(picture(0).crop((0, 0, 200, 200)), tmp_path / "crop.png")
+    compared = []
+    monkeypatch.setattr(duplicates, "candidate_pairs", lambda _, side: np.array([(i, i + 1) for i in range(16)]))
+    monkeypatch.setattr(duplicates, "agreement", lambda one, other: compared.append(one) or 0.0)
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 1)
+    find_duplicates(scan(tmp_path))
+    assert len(compared) == 16
+    compared.clear()
+    monkeypatch.setattr(duplicates, "MANY", 0)
+    find_duplicates(scan(tmp_path))
+    assert len(compared) == 3
 
 
 def test_many_copies_are_one_group_not_many_pairs(tmp_path):

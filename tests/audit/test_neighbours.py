@@ -49,5 +49,47 @@ def test_of_pictures_with_one_half_in_common_the_closest_is_a_candidate():
     assert [0, 4] not in pairs
 
 
+def test_every_kind_of_copy_is_a_candidate_among_very_many(monkeypatch):
+    monkeypatch.setattr(neighbours, "MANY", 0)
+    thumbnails = [thumbnail(picture(seed)) for seed in range(60)]
+    copies = [thumbnail(change(picture(i))) for i, change in enumerate(CHANGES.values())]
+    pairs = candidate_pairs(thumbnails + copies, 64)
+    found = {frozenset(pair) for pair in pairs.tolist()}
+    assert all(frozenset((i, 60 + i)) in found for i in range(len(copies)))
+    assert len(pairs) <= (len(thumbnails) + len(copies)) // 2
+    assert np.bincount(pairs[:, 0]).max() <= neighbours.N_CANDIDATES_OF_MANY
+
+
+def test_among_very_many_only_what_is_alike_in_finer_waves_is_a_candidate(monkeypatch):
+    pose = grey(picture(0))
+    pictures = [0.8 * pose + 0.2 * grey(picture(seed)) for seed in range(1, 20)]
+    thumbnails = [other.astype(np.uint8).tobytes() for other in pictures]
+    few = candidate_pairs(thumbnails, 64)
+    monkeypatch.setattr(neighbours, "MANY", 0)
+    monkeypatch.setattr(neighbours, "MIN_FINE", 0.99)
+    assert len(candidate_pairs(thumbnails, 64)) < len(few)
+
+
+def test_very_many_lists_are_looked_for_among_those_near_a_few(monkeypatch):
+    for name, value in {"MANY": 0, "_PER_LIST": 20, "_NEAR_CENTRES": 100, "_ROUGH": 10}.items():
+        monkeypatch.setattr(neighbours, name, value)
+    thumbnails = thumbnails_of_noise(600)
+    turned = Image.frombytes("L", (64, 64), thumbnails[17]).transpose(Image.Transpose.ROTATE_90)
+    thumbnails[300] = turned.tobytes()
+    assert {(17, 300), (300, 17)} <= set(map(tuple, candidate_pairs(thumbnails, 64).tolist()))
+    descriptors = neighbours.dct_descriptors(thumbnails[:200], 64).crops.reshape(-1, 35)
+    centres = descriptors[::15][:, neighbours.SLOW].astype(np.float32)
+    nearest = neighbours._nearest_lists(descriptors, centres, 2)
+    exact = neighbours._nearest_centres(descriptors[:, neighbours.SLOW].astype(np.float32), centres, 2)
+    assert np.mean(nearest[:, 0] == exact[:, 0]) > 0.6
+
+
+def test_the_cosine_looked_for_rises_until_few_enough_reach_it():
+    products = np.linspace(0.87, 1, 1001, dtype=np.float32) * 127**2
+    assert neighbours._raised(0.87, [products], 2000) == 0.87
+    assert 0.934 < neighbours._raised(0.87, [products[:500], products[500:]], 500) < 0.937
+    assert neighbours._raised(0.87, [products], 1) == neighbours._MAX_RAISED
+
+
 def test_nothing_and_one_picture_have_no_candidates():
     assert candidate_pairs([], 64).shape == candidate_pairs([bytes(4096)], 64).shape == (0, 2)
