@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from artifact_utils.audit.alignment import agreement, prepare_parts, prepare_whole
-from artifact_utils.audit.hashing import upright_phashes
+from artifact_utils.audit.hashing import upright_phash
 from artifact_utils.audit.neighbours import MANY, candidate_pairs
 from artifact_utils.audit.picture_statistics import THUMBNAIL_SIDE
 from artifact_utils.audit.scanning import outlines
@@ -24,7 +23,6 @@ MIN_SIMILARITY = 0.987
 
 _AT_ONCE = 256  # pairs compared between two looks at what is already known to belong together
 _KEPT = 8192  # pictures kept prepared for each side of a comparison: 0.5 GB
-_HASHED = 256  # hashed by a thread at once
 _IN_VAIN = 8  # among very many pictures alignment ends when one pair for so many pictures was none of copies
 
 
@@ -178,11 +176,7 @@ def _pairs(
     copies = _repeats(range(n), rows["sha256"])
     join(copies, [1.0] * len(copies))
     firsts = groups.firsts()
-    hashes = in_order(
-        lambda start: upright_phashes(np.stack([_grey(thumbnails[i]) for i in firsts[start : start + _HASHED]])),
-        range(0, len(firsts), _HASHED),
-    )
-    turned = _repeats(firsts, chain.from_iterable(hashes))
+    turned = _repeats(firsts, in_order(lambda i: upright_phash(_grey(thumbnails[i])), firsts))
     join(turned, compare(turned))
     distinct = np.array(groups.firsts(), dtype=np.int64)
     todo = distinct[candidate_pairs(_of(thumbnails, distinct), THUMBNAIL_SIDE)]
