@@ -71,7 +71,7 @@ def scan(
     as_it_was = [changed.get(path) == when for path, when in zip(known["path"], known["changed_ns"], strict=True)]
     known = known[pd.Series(as_it_was, index=known.index, dtype=bool)]
     held = set(known["path"])
-    todo = [file for file in files if name_of[file] not in held]
+    todo = [file.relative_to(root) for file in files if name_of[file] not in held]
     chunks = [known] if len(known) else []
     for chunk in measured_parts(root, todo, workers):
         chunks.append(chunk)
@@ -120,7 +120,7 @@ def spread_evenly(files: list[Name], at_most: int | None) -> list[Name]:
 
 
 def measured_parts(root: Path, files: Sequence[str | Path], workers: int | None) -> Iterator[pd.DataFrame]:
-    """The rows of files below a folder, in order, 1,000 at a time."""
+    """The rows of files, in order, 1,000 at a time; their paths are relative to the folder."""
     rows = _rows(lambda file: measure_picture(root / file, root, changed_ns(root / file)), files, workers)
     while part := [row for _, row in zip(range(PART_ROWS), rows, strict=False)]:
         yield typed_rows(part)

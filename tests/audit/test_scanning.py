@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from artifact_utils.audit import AuditError, find_duplicates, near_duplicate_groups, scan, scanning
 from artifact_utils.audit.picture_statistics import measure_picture
 from artifact_utils.audit.scanning import outlines
+from artifact_utils.audit.table_parts import read_columns, scan_parts
 
 
 def picture(seed, size=(160, 120)):
@@ -262,3 +263,12 @@ def test_single_files_keep_the_order_given(folder):
     rows = outlines(paths)
     assert rows["path"].tolist() == [path.as_posix() for path in paths]
     assert rows["readable"].tolist() == [True, False]
+
+
+def test_a_folder_may_be_named_from_where_one_is(tmp_path, monkeypatch):
+    (tmp_path / "portraits" / "train").mkdir(parents=True)
+    picture(0).save(tmp_path / "portraits" / "train" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert scan("portraits")["readable"].tolist() == [True]
+    scan_parts("portraits", "table")
+    assert read_columns("table", ["path", "readable"]).to_numpy().tolist() == [["train/a.png", True]]
