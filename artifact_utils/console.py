@@ -316,7 +316,9 @@ def show_messages() -> None:
 
 
 def in_notebook() -> bool:
-    return "ipykernel" in sys.modules
+    """Whether this process is a kernel; others may have imported ipykernel, too."""
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    return kernel is not None and bool(kernel.IPKernelApp.initialized())
 
 
 if in_notebook():

@@ -139,16 +139,25 @@ def test_arguments_are_read_before_anything_heavy_is_imported():
     assert (shown.returncode, shown.stdout) == (0, "1 False\n")
 
 
+A_KERNEL = """import sys, types
+sys.modules["ipykernel.kernelapp"] = kernelapp = types.ModuleType("ipykernel.kernelapp")
+kernelapp.IPKernelApp = types.SimpleNamespace(initialized=lambda: True)"""
+
+
+def test_who_imports_ipykernel_is_no_notebook():
+    code = "import ipykernel.kernelapp; from artifact_utils.console import in_notebook; print(in_notebook())"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert shown.stdout == "False\n", shown.stderr
+
+
 def test_messages_of_a_notebook_go_to_stdout():
-    setup = "import sys, types\nsys.modules['ipykernel'] = types.ModuleType('ipykernel')"
     body = "import logging\nlogging.getLogger('artifact_utils.x').warning('full')"
-    shown = run_main(body, setup=setup)
+    shown = run_main(body, setup=A_KERNEL)
     assert (shown.stdout, shown.stderr) == ("warning: full\n", "")
 
 
 def test_a_notebook_shows_a_name_that_is_not_utf8():
-    code = "import logging, sys, types; sys.modules['ipykernel'] = types.ModuleType('ipykernel'); "
-    code += "from artifact_utils.console import show_messages; show_messages(); "
+    code = f"{A_KERNEL}\nimport logging; from artifact_utils.console import show_messages; show_messages(); "
     code += "logging.getLogger('artifact_utils').info('b%s.png', chr(0xDCFE))"
     environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}  # as a notebook's stdout is
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
