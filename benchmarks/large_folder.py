@@ -1,6 +1,6 @@
 """A folder of 200,000 pictures: seconds to the first rows, seconds to go through it once it is scored, and memory.
 
-    python benchmarks/large_folder.py [--n 200000] [--folder /tmp/large]
+    python benchmarks/large_folder.py [--n 200000] [--folder large]
 
 The script is run as people run it, from the start of the interpreter. Scores are made up for the second part, as the
 packaged detector would write them: to score all takes hours. Memory is the peak of the process; that of a folder with

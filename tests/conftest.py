@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers import draw_dataset
 
+from artifact_utils.audit.picture_statistics import printable
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import TrainConfig
 from artifact_utils.models import build_model
@@ -18,14 +19,10 @@ from artifact_utils.models import build_model
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """File names that are not UTF-8 may be in what a test printed; xdist ends at them."""
     report = yield
-    report.sections = [(title, escaped(text)) for title, text in report.sections]
-    if report.failed and (text := report.longreprtext) != escaped(text):
-        report.longrepr = escaped(text)
+    report.sections = [(title, printable(text)) for title, text in report.sections]
+    if report.failed and (text := report.longreprtext) != printable(text):
+        report.longrepr = printable(text)
     return report
-
-
-def escaped(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @pytest.fixture(autouse=True)
