@@ -1,17 +1,28 @@
 """What several files of tests share: portraits that they draw themselves, and the weights of a run."""
 
 import csv
+import runpy
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
+from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.faces import Face
 from artifact_utils.filtering import FilterConfig
 from artifact_utils.labels import CLASS_NAMES
+
+
+def error_of(script: Path, *arguments: object, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a script's ``main`` ends with, in this process: to start one and import PyTorch anew takes seconds."""
+    monkeypatch.setattr("sys.argv", [script.name, *map(str, arguments)])
+    with pytest.raises((ArtifactUtilsError, OSError)) as stopped:
+        runpy.run_path(str(script))["main"]()
+    return str(stopped.value)
 
 
 def draw_portrait(path: Path, *, seed: int, artifact: bool, size: int = 128) -> None:

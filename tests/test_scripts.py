@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from helpers import draw_dataset, draw_portrait
+from helpers import draw_dataset, draw_portrait, error_of
 
 from artifact_utils.config import TrainConfig
 
@@ -59,15 +59,24 @@ def test_help_shows_the_options_of_training_in_groups_and_each_text_as_one_parag
         (["--also-at", *map(str, range(64, 352, 32))], "--also-at"),
         (["--batch-size", "0"], "--batch-size 0"),
         (["--device", "meta"], "device 'meta' cannot be used"),
-        (["--data", "nowhere"], "nowhere"),
         (["--arch", "resnet81"], "resnet81"),
         (["--threshold-for", "accuracy"], "--threshold-for"),
     ],
 )
-def test_a_bad_option_of_the_training_is_one_line_before_it_starts(dataset_folder, tmp_path, options, message):
-    shown = run_script("model_training.py", "--data", dataset_folder, *TINY, *options, cwd=tmp_path)
+def test_a_bad_option_of_the_training_is_an_error_before_it_starts(
+    dataset_folder, tmp_path, monkeypatch, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    options = ["--data", dataset_folder, *TINY, *options]
+    error = error_of(ROOT / "model_training.py", *options, monkeypatch=monkeypatch)
+    assert message in error and "\n" not in error
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_an_error_of_the_training_is_one_line(tmp_path):
+    shown = run_script("model_training.py", "--data", "nowhere", *TINY, cwd=tmp_path)
     assert shown.returncode == 2
-    assert message in shown.stderr
+    assert "nowhere" in shown.stderr
     errors = [line for line in shown.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and shown.stderr.endswith(f"{errors[0]}\n") and "Traceback" not in shown.stderr
     assert not list(tmp_path.rglob("*.safetensors"))

@@ -10,12 +10,9 @@ from artifact_utils.files.databases import connect
 from artifact_utils.files.locks import output_lock
 from artifact_utils.files.writing import FileError
 from artifact_utils.filtering.options import FilterConfig, Outputs
-from artifact_utils.filtering.state import SCHEMA, UPGRADES
+from artifact_utils.filtering.state import N_LOOKED_AT, SCHEMA, UPGRADES, holds_a_picture_of
 
 logger = logging.getLogger(__name__)
-
-N_LOOKED_AT = 1000
-"""Scores that are compared with the files of a folder."""
 
 
 def follow_rename(config: FilterConfig) -> None:
@@ -71,14 +68,8 @@ def _is_gone(folder: Path, name: str) -> bool:
 
 
 def _knows_a_picture(state: Path, folder: Path) -> bool:
-    for path, *known in _read(state, f"SELECT path, size, mtime_ns, ctime_ns FROM scores LIMIT {N_LOOKED_AT}"):
-        try:
-            status = (folder / os.fsdecode(path)).lstat()
-        except (OSError, ValueError):  # it was moved away, or a stranger's name holds a NUL
-            continue
-        if [status.st_size, status.st_mtime_ns, status.st_ctime_ns] == known:
-            return True
-    return False
+    query = f"SELECT path, size, mtime_ns, ctime_ns FROM scores LIMIT {N_LOOKED_AT}"
+    return holds_a_picture_of(folder, _read(state, query))
 
 
 def _read(state: Path, query: str) -> list[tuple[bytes, ...]]:

@@ -8,9 +8,9 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from artifact_utils.files.databases import connect, transaction
 from artifact_utils.files.locks import output_lock
@@ -84,6 +84,10 @@ NOT_SCORED = "not scored yet"
 
 MOVING, MOVED, RETURNING, RETURNED = "moving", "moved", "returning", "returned"
 """Steps of a move. A returned one only says that its folders may have to go."""
+
+
+N_LOOKED_AT = 1000
+"""Scores that are compared with the files of a folder to see whether it was renamed."""
 
 
 class Score(NamedTuple):
@@ -176,12 +180,8 @@ class State:
         """Whether the folder of the state is gone, and this one holds a file that was scored in it."""
         if os.path.lexists(before):
             return False
-        for path, *known in self._connection.execute("SELECT path, size, mtime_ns FROM scores LIMIT 1000"):
-            with contextlib.suppress(OSError, ValueError):  # it was moved, or a stranger's name holds a NUL
-                status = (self.folder / os.fsdecode(path)).lstat()
-                if [status.st_size, status.st_mtime_ns] == known:
-                    return True
-        return False
+        rows = self._connection.execute(f"SELECT path, size, mtime_ns FROM scores LIMIT {N_LOOKED_AT}")
+        return holds_a_picture_of(self.folder, rows)
 
     def _rename(self, before: Path) -> None:
         """Note the new name of the folder, and of folders that were moved along with it."""
@@ -361,3 +361,13 @@ class State:
     def forget_moves(self, moves: Iterable[Move]) -> None:
         with self.transaction():
             self._connection.executemany("DELETE FROM moves WHERE id = ?", ((move.id,) for move in moves))
+
+
+def holds_a_picture_of(folder: Path, rows: Iterable[Sequence[Any]]) -> bool:
+    """Whether a folder holds a file as a row has it: path, size, mtime_ns, and ctime_ns if that has to be the same."""
+    for path, *known in rows:
+        with contextlib.suppress(OSError, ValueError):  # it was moved, or a stranger's name holds a NUL
+            status = (folder / os.fsdecode(path)).lstat()
+            if [status.st_size, status.st_mtime_ns, status.st_ctime_ns][: len(known)] == known:
+                return True
+    return False

@@ -212,12 +212,13 @@ def plot_answers(
     *,
     n: int = 16,
 ) -> Figure:
-    """The most and the least certain answers of one kind, each with its probability, its kind of artifact and its map.
+    """The most and the least certain answers of one kind, each with its probability, the family that the detector
+    names, its kind of artifact and its map.
 
     Args:
         folder: what the ``path`` column is relative to.
         predictions: a run's ``predictions.csv``: ``path``, ``target``, ``predicted``, ``probability`` and, if known,
-            ``kind``.
+            ``kind`` and ``named``.
         outcome: "true positive", "true negative", "false positive" or "false negative".
         locate: from a picture, uint8 (H, W, 3), to its heat map, such as ``Detector.locate``.
         n: pictures shown; where there are more of that kind, half of them from either end.
@@ -234,9 +235,12 @@ def plot_answers(
         shown, names = pd.concat([rows.head(half), rows.tail(half)]), ["most certain", "least certain"]
     title = f"{outcome.capitalize()}s: {len(shown)} of {len(rows)}"
     pictures = [np.asarray(load_image(Path(folder) / path)) for path in shown["path"]]
-    kinds = shown["kind"].fillna("").astype(str) if "kind" in shown else [""] * len(shown)
+    named, kinds = (
+        shown[column].fillna("").astype(str) if column in shown else [""] * len(shown) for column in ("named", "kind")
+    )
     captions = [
-        f"{p:.3f}\n{kind.replace('_', ' ')}".rstrip() for p, kind in zip(shown["probability"], kinds, strict=True)
+        f"{f'{p:.3f} {family}'.rstrip()}\n{kind.replace('_', ' ')}".rstrip()
+        for p, family, kind in zip(shown["probability"], named, kinds, strict=True)
     ]
     maps = [locate(picture) for picture in pictures]
     return plot_where(pictures, maps, captions, columns=min(half, 8), rows=names, title=title)

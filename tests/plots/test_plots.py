@@ -197,6 +197,8 @@ def test_answers_of_both_ends_are_shown_with_map_probability_and_kind(folder):
     assert len(asked) == 4
     assert drawn(plots.plot_answers(folder, predictions, "false negative", locate)) == 0
     assert figure.get_suptitle() == "True positives: 4 of 5"
+    named = plots.plot_answers(folder, predictions.assign(named="face"), "true positive", locate, n=4)
+    assert [ax.get_title() for ax in named.axes if ax.get_title()][::3] == ["0.950 face\nstrap", "0.600 face"]
 
 
 def test_reliability_shows_the_error_before_and_after(scores):
