@@ -149,8 +149,8 @@ class Counts:
     too_small: int = 0
     families: dict[str, int] = field(default_factory=dict)
     """Flagged pictures by the most probable family."""
-    highest: list[tuple[float, bytes]] = field(default_factory=list)
-    """A heap of the ``N_WORST`` that look worst: probability and path."""
+    highest: list[tuple[float, bytes, str]] = field(default_factory=list)
+    """A heap of the ``N_WORST`` that look worst: probability, path and family."""
 
     def add(self, score: Score, said: Judgement) -> None:
         """Count a picture."""
@@ -163,13 +163,13 @@ class Counts:
         if said.flagged and said.family:
             self.families[said.family] += 1
         if len(self.highest) < N_WORST:
-            heapq.heappush(self.highest, (said.probability, score.path))
+            heapq.heappush(self.highest, (said.probability, score.path, said.family))
         elif said.probability >= self.highest[0][0]:
-            heapq.heappushpop(self.highest, (said.probability, score.path))
+            heapq.heappushpop(self.highest, (said.probability, score.path, said.family))
 
     @property
-    def worst(self) -> list[tuple[float, bytes]]:
-        """Probability and path of the pictures that look worst, the worst first."""
+    def worst(self) -> list[tuple[float, bytes, str]]:
+        """Probability, path and family of the pictures that look worst, the worst first."""
         return sorted(self.highest, reverse=True)
 
 

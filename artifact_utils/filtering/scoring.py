@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from artifact_utils.console import progress_bar
 from artifact_utils.files.model_files import checkpoint_file, pretrained_file
 from artifact_utils.files.writing import file_digest, write_bytes
-from artifact_utils.filtering.contact_sheet import draw_contact_sheet
+from artifact_utils.filtering.contact_sheet import Worst, draw_contact_sheet
 from artifact_utils.filtering.judging import Judge, write_details
 from artifact_utils.filtering.listing import list_pictures
 from artifact_utils.filtering.moving import settle_moves
@@ -206,10 +206,10 @@ def prepare(
     )
 
 
-def write_sheet(config: FilterConfig, worst: list[tuple[float, bytes]], threshold: float) -> None:
-    """Write the contact sheet of the pictures that look worst: probability and path, the worst first."""
+def write_sheet(config: FilterConfig, worst: list[tuple[float, bytes, str]], threshold: float) -> None:
+    """Write the contact sheet of the pictures that look worst: probability, path and family, the worst first."""
     sheet = io.BytesIO()
-    named = [(probability, os.fsdecode(path)) for probability, path in worst]
+    named = [Worst(probability, os.fsdecode(path), family) for probability, path, family in worst]
     draw_contact_sheet(config.folder, named, threshold).save(sheet, "jpeg", quality=90)
     write_bytes(Outputs.of(config).sheet, sheet.getvalue())
 

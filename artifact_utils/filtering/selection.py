@@ -134,7 +134,7 @@ def select(config: SelectConfig) -> Selected:
         _write(query, config.folder / "flagged.csv", flagged_rows, "2 DESC, 1")
         _write(query, config.folder / "clean.csv", f"path, probability FROM scores WHERE NOT {is_flagged}")
         worst = query(
-            "SELECT probability, path FROM scores WHERE probability IS NOT NULL "
+            "SELECT probability, path, family FROM scores WHERE probability IS NOT NULL "
             f"ORDER BY 1 DESC, 2 LIMIT {config.worst}"
         )
     if config.worst:
@@ -203,14 +203,14 @@ def _write(query: Any, path: Path, text: str, order: str = "") -> None:
         part.unlink(missing_ok=True)
 
 
-def _write_sheet(pictures: "Store", worst: list[tuple[float, str]], threshold: float, path: Path) -> None:
+def _write_sheet(pictures: "Store", worst: list[tuple[float, str, str]], threshold: float, path: Path) -> None:
     """Draw the worst on one sheet; those that are not there any more are left out."""
-    from artifact_utils.filtering.contact_sheet import draw_contact_sheet
+    from artifact_utils.filtering.contact_sheet import Worst, draw_contact_sheet
     from artifact_utils.images import ImageError
 
     with tempfile.TemporaryDirectory() as home:
         shown = []
-        for i, (probability, name) in enumerate(worst):
+        for i, (probability, name, family) in enumerate(worst):
             if ".." in PurePosixPath(name).parts or name.startswith("/"):
                 continue  # no path of ours
             with suppress(ImageError, OSError):
@@ -219,7 +219,7 @@ def _write_sheet(pictures: "Store", worst: list[tuple[float, str]], threshold: f
                     local = f"{i}/{PurePosixPath(name).name}"
                     (Path(home) / str(i)).mkdir()
                     (Path(home) / local).write_bytes(content)
-                    shown.append((probability, local))
+                    shown.append(Worst(probability, local, family))
         sheet = io.BytesIO()
         draw_contact_sheet(Path(home), shown, threshold).save(sheet, "jpeg", quality=90)
     write_bytes(path, sheet.getvalue())

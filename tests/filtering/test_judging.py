@@ -11,6 +11,7 @@ from artifact_utils.checkpoints import ModelInfo, save_checkpoint
 from artifact_utils.config import ConfigError
 from artifact_utils.detector import Detector
 from artifact_utils.filtering import FilterError, move_flagged, score_folder
+from artifact_utils.filtering.contact_sheet import draw_contact_sheet
 from artifact_utils.filtering.judging import Judge, count, read_details, write_details
 from artifact_utils.filtering.options import FilterConfig, Outputs
 from artifact_utils.filtering.state import UPGRADES, Score, open_state
@@ -48,6 +49,20 @@ def test_other_families_score_nothing_again_and_give_what_the_detector_gives(by_
                 assert float(row["probability"]) == pytest.approx(said.probability, abs=1e-5)
                 assert row["family"] in detector.families
                 assert [row[name] for name in FAMILIES] == [plain[path][name] for name in FAMILIES]
+
+
+def test_the_sheet_names_the_family_that_the_table_names(by_family, monkeypatch):
+    asked = []
+
+    def drawn(folder, worst, threshold):
+        asked.extend(worst)
+        return draw_contact_sheet(folder, worst, threshold)
+
+    monkeypatch.setattr("artifact_utils.filtering.scoring.draw_contact_sheet", drawn)
+    score_folder(by_family)
+    rows = scores_by_path(by_family)
+    assert len(asked) == 13
+    assert all(picture.family == rows[picture.path]["family"] != "" for picture in asked)
 
 
 def test_moving_goes_by_the_families_of_the_last_scoring(by_family, tmp_path):
