@@ -76,18 +76,10 @@ class Progress:
         self.history.append(row)
         self.epoch += 1
 
-    def check_loss(self, loss: float, lr: float) -> None:
-        """Stop a run that has diverged.
-
-        Raises:
-            RunError: the loss is not finite, or ``MAX_LOSS_GROWTH`` times that of the first steps.
-        """
+    def has_diverged(self, loss: float) -> bool:
+        """Whether a loss is not finite, or more than ``MAX_LOSS_GROWTH`` times that of the first steps, which is kept."""
         self.first_loss = loss if self.first_loss is None else self.first_loss
-        if not loss <= MAX_LOSS_GROWTH * self.first_loss or not math.isfinite(loss):
-            raise RunError(
-                f"the loss is {loss:.3g} in epoch {self.epoch + 1}, {self.first_loss:.3g} at the start: the training "
-                f"has diverged; start a new run with a --lr below {lr:.2g}"
-            )
+        return not loss <= MAX_LOSS_GROWTH * self.first_loss or not math.isfinite(loss)
 
 
 def _score(row: Mapping[str, float]) -> tuple[float, float]:

@@ -38,6 +38,7 @@ from artifact_utils.models import Answer, ArtifactClassifier, Locating, build_mo
 from artifact_utils.runs import (
     EventLog,
     Progress,
+    RunError,
     StopRequest,
     has_state,
     open_run,
@@ -158,7 +159,7 @@ def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Pr
             bar.update(sampler.batch_size)
             if step % READ_EVERY == 0 or step == n:
                 recent = float(distributed.mean(unread)) / (step - read)
-                progress.check_loss(recent, config.lr)
+                learner.check_loss(recent, progress)
                 total, read = total + recent * (step - read), step
                 unread.zero_()
                 bar.set_postfix(loss=f"{total / read:.4f}")
@@ -277,6 +278,18 @@ class Learner:
         where = mask_loss(answer.places, masks, n_known, families=families)
         return self.criterion(logits, targets) + loss + config.mask_weight * where
 
+    def check_loss(self, loss: float, progress: Progress) -> None:
+        """Stop a run that has diverged.
+
+        Raises:
+            RunError: the loss is not finite, or has grown beyond ``runs.MAX_LOSS_GROWTH``.
+        """
+        if progress.has_diverged(loss):
+            raise RunError(
+                f"the loss is {loss:.3g} in epoch {progress.epoch + 1}, {progress.first_loss:.3g} at the start: the "
+                f"training has diverged; start a new run with a --lr below {self.config.lr:.2g}"
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to go on as if nothing had happened."""
         return {name: part.state_dict() for name, part in self._stateful().items()}
@@ -382,7 +395,7 @@ def validate(learner: Learner, loader: DataLoader[Sample], progress: Progress) -
     logits, targets = predict(learner.kept, loader)
     val_loss = float(learner.criterion(logits, targets))
     if not math.isfinite(val_loss):
-        progress.check_loss(val_loss, config.lr)
+        learner.check_loss(val_loss, progress)
     probabilities = scale_logits(logits, 1.0)
     threshold = choose_threshold(probabilities, targets.numpy(), config.threshold_for)
     metrics = evaluate(probabilities, targets.numpy(), threshold, n_bootstrap=0)
