@@ -4,19 +4,16 @@ import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 import torch
-from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
-from artifact_utils.audit import find_duplicates, near_duplicate_groups, outline_pixels, united_groups
+from artifact_utils.audit import near_duplicate_groups, united_groups
 from artifact_utils.cache.squares import Squares, decode_squares
 from artifact_utils.config import ResolvedConfig
 from artifact_utils.datasets import ArtifactDataset, DataError, Draw, Sample, list_portraits, with_made_artifacts
@@ -273,28 +270,6 @@ def _loading(workers: int = 0) -> dict[str, Any]:
     pinned = torch.cuda.is_available()
     options = {"pin_memory": pinned, "generator": torch.Generator(), "worker_init_fn": _set_up_worker}
     return options | ({"num_workers": workers, "persistent_workers": True, "prefetch_factor": 4} if workers else {})
-
-
-def duplicates_across(root: Path, loaders: Loaders) -> pd.DataFrame:
-    """The near-duplicates that lie in more than one of training, validation and test, found on the decoded squares.
-
-    Args:
-        root: what ``path`` is told from.
-        loaders: of ``build_loaders``.
-
-    Returns:
-        The table of ``audit.find_duplicates``.
-    """
-    rows = []
-    for name in ("train", "validation", "test"):
-        loader = getattr(loaders, name)
-        for portrait in [] if loader is None else loader.dataset.portraits:
-            if portrait.made is None:
-                square = loader.dataset.squares[portrait.path].permute(1, 2, 0).numpy()
-                path = portrait.path.relative_to(root).as_posix()
-                place = {"path": path.encode(errors="backslashreplace").decode(), "split": name}  # as the scan does
-                rows.append(place | {"class_name": portrait.path.parent.name} | outline_pixels(Image.fromarray(square)))
-    return find_duplicates(pd.DataFrame(rows), across_splits=True)
 
 
 def _set_up_worker(worker: int) -> None:

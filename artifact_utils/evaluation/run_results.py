@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from PIL import Image
 
 from artifact_utils import distributed
-from artifact_utils.audit import find_leaks
+from artifact_utils.audit import find_duplicates, find_leaks, outline_pixels
 from artifact_utils.cache.kept_features import KeptFeatures
 from artifact_utils.checkpoints import load_checkpoint, save_checkpoint
 from artifact_utils.config import TrainConfig
@@ -19,7 +20,7 @@ from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS, Measured, calibrated, measure, predict
 from artifact_utils.files.writing import write_json
-from artifact_utils.loaders import Loaders, duplicates_across
+from artifact_utils.loaders import Loaders
 from artifact_utils.metrics.scores import format_table
 from artifact_utils.plots.audit_figures import plot_duplicates
 from artifact_utils.plots.results import plot_confusion_matrix, plot_learning_curves
@@ -46,6 +47,28 @@ def report_leaks(run: Path, root: Path, loaders: Loaders) -> None:
         run / "leaks.png",
     )
     plot_duplicates(root, leaks, n=20).savefig(run / "leaks.png")
+
+
+def duplicates_across(root: Path, loaders: Loaders) -> pd.DataFrame:
+    """The near-duplicates that lie in more than one of training, validation and test, found on the decoded squares.
+
+    Args:
+        root: what ``path`` is told from.
+        loaders: of ``build_loaders``.
+
+    Returns:
+        The table of ``audit.find_duplicates``.
+    """
+    rows = []
+    for name in ("train", "validation", "test"):
+        loader = getattr(loaders, name)
+        for portrait in [] if loader is None else loader.dataset.portraits:
+            if portrait.made is None:
+                square = loader.dataset.squares[portrait.path].permute(1, 2, 0).numpy()
+                path = portrait.path.relative_to(root).as_posix()
+                place = {"path": path.encode(errors="backslashreplace").decode(), "split": name}  # as the scan does
+                rows.append(place | {"class_name": portrait.path.parent.name} | outline_pixels(Image.fromarray(square)))
+    return find_duplicates(pd.DataFrame(rows), across_splits=True)
 
 
 def write_run_results(
