@@ -3,14 +3,15 @@
 The core, in reading order:
 
 ========================  ===========================================================================================
-``labels``                class numbers and names; the label in a file name
+``labels``                class numbers and names, ``Portrait``; the label in a file name
 ``images``                opening a picture safely
 ``console``               command lines: errors in one line, messages, progress bars
 ``faces``                 where the face is, by the YuNet detector
 ``config``                ``TrainConfig`` in groups, the presets, ``resolve``
 ``device``                the device and its data type
 ``masks``                 masks of artifacts as pictures
-``datasets``              from folders to samples: ``Portrait``, ``ArtifactDataset``
+``portraits``             reading the folders; which portraits are trained, validated and tested on
+``datasets``              from portraits to samples: ``ArtifactDataset``
 ``sampling``              which samples make up an epoch
 ``loaders``               from a config to batches
 ``losses``                ``FocalLoss`` and the loss on masks

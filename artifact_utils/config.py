@@ -200,6 +200,11 @@ class TrainConfig(RunOptions, OptimisationOptions, ModelOptions, SynthesisOption
         return self.mask_weight > 0 and self.synthetic_fraction > 0
 
     @property
+    def needs_labels(self) -> bool:
+        """Whether labelled artifacts are needed: with all of them made on the spot, there may be none."""
+        return self.artifact_fraction is None or self.synthetic_fraction < 1.0
+
+    @property
     def told_apart(self) -> tuple[str, ...]:
         """The families that the model learns to tell apart."""
         if not self.families or not self.locates:

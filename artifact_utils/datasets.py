@@ -1,11 +1,10 @@
-"""Labelled portraits as tensors: reading the folders and their tables, and one sample of image, label and mask."""
+"""Labelled portraits as tensors: one sample of image, label and mask."""
 
 import logging
-import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,126 +14,16 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from artifact_utils.cache.squares import Squares, decode_squares
-from artifact_utils.console import ArtifactUtilsError
-from artifact_utils.faces import FACE_COLUMNS, Face, find_shares
-from artifact_utils.files.tables import read_csv
-from artifact_utils.files.writing import is_utf8
-from artifact_utils.images import IMAGE_SUFFIXES, ImageError
-from artifact_utils.labels import ANY_FAMILY, ARTIFACT, CLASS_NAMES, CLEAN, FAMILY_NAMES, Portrait, mask_number
+from artifact_utils.faces import Face, find_shares
+from artifact_utils.images import ImageError
+from artifact_utils.labels import ANY_FAMILY, ARTIFACT, CLEAN, FAMILY_NAMES, Portrait, mask_number
 from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED
 from artifact_utils.masks import read_numbers, square_mask
-from artifact_utils.synthesis import FAMILY_OF, TWINS, draw_kind, harmless_edit, inject
+from artifact_utils.synthesis import FAMILY_OF, TWINS, harmless_edit, inject
 from artifact_utils.transforms.augmentation import Recipe, draw_change, encode_change, jpeg_round_trip
 from artifact_utils.transforms.framing import Frame, close_up, draw_frame, finish
 
 logger = logging.getLogger(__name__)
-
-
-class DataError(ArtifactUtilsError):
-    """A data set that cannot be trained or evaluated on."""
-
-
-def list_portraits(root: Path, split: str, *, need_artifacts: bool = True, skip_broken: bool = False) -> list[Portrait]:
-    """List ``root/split/{artifacts,no_artifacts}/*`` in the order of the names.
-
-    The label comes from the folder's name, never from its place in the alphabet. Groups come from
-    ``root/manifest.csv``, which ``organize_dataset.py`` writes. Where somebody said more, the place of the face comes
-    from ``root/faces.csv`` and the kind of the artifact from ``root/artifacts.csv`` (``path,kind``), so that made ones
-    can be alike; its columns ``strength`` and ``mask`` (a path below ``root``) may say more, and ``unlabelled`` (with
-    spaces between them) which families nobody looked for in a picture.
-
-    Args:
-        root: a folder made by ``organize_dataset.py``.
-        split: train, val or test.
-        need_artifacts: whether their absence is an error.
-        skip_broken: leave out files whose names are not valid UTF-8, which no table can hold, instead of stopping.
-
-    Raises:
-        DataError: a folder is missing, a class is empty, a name is not valid UTF-8, or a table cannot be read.
-    """
-    said = read_tables(root)
-    portraits = []
-    for label, class_name in enumerate(CLASS_NAMES):
-        folder = root / split / class_name
-        needed = label != ARTIFACT or need_artifacts
-        if not folder.is_dir():
-            if not needed:
-                continue
-            raise DataError(f"no folder {folder}: make it with python organize_dataset.py --source YOUR_FILES")
-        visible = (file for file in folder.iterdir() if not file.name.startswith("."))
-        files = sorted(file for file in visible if file.suffix.lower() in IMAGE_SUFFIXES)
-        if needed and not files:
-            raise DataError(
-                f"no pictures in {folder}: both classes are needed to train and to evaluate"
-                + (", or --synthetic-fraction 1, which makes the artifacts itself" if label == ARTIFACT else "")
-            )
-        for file in files:
-            name = file.relative_to(root).as_posix()
-            if not is_utf8(name):
-                if not skip_broken:
-                    raise DataError(f"{str(file)!r}: its name is not valid UTF-8: rename it, or use --skip-broken")
-                logger.warning("left out %r: its name is not valid UTF-8", str(file))
-                continue
-            portraits.append(Portrait(file, label, **said.get(name, {})))
-    return portraits
-
-
-def read_tables(root: Path) -> dict[str, dict[str, Any]]:
-    """What the tables in ``root`` say of each picture, by its path: fields of ``Portrait``.
-
-    Raises:
-        DataError: a number is none, or a mask lies outside ``root``.
-    """
-    said: dict[str, dict[str, Any]] = {}
-    for name, columns, optional in TABLES:
-        try:
-            for row in read_csv(root / name, ("path", *columns), optional):
-                said.setdefault(row.pop("path"), {}).update(_fields(root, row))
-        except ValueError as error:  # int() and float() of what a table holds
-            raise DataError(f"{root / name} cannot be read ({error}): correct it, or remove it") from error
-    return said
-
-
-TABLES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("manifest.csv", ("group",), ()),
-    ("faces.csv", FACE_COLUMNS, ()),
-    ("artifacts.csv", ("kind",), ("strength", "mask", "unlabelled")),
-)
-"""Tables beside the class folders, their columns beside ``path``, and those that they may lack."""
-
-
-def _fields(root: Path, row: dict[str, str]) -> dict[str, Any]:
-    """A row of one of ``TABLES`` as fields of ``Portrait``."""
-    if FACE_COLUMNS[0] in row:
-        return {"face": tuple(float(row[column]) for column in FACE_COLUMNS)}
-    if "kind" not in row:
-        return dict(row)
-    mask = root / row["mask"] if row["mask"] else None
-    if mask is not None and not mask.resolve().is_relative_to(root.resolve()):
-        raise ValueError(f"the mask {row['mask']} lies outside {root}")
-    unlabelled = tuple(row["unlabelled"].split())
-    if unknown := [name for name in unlabelled if name not in FAMILY_NAMES]:
-        raise ValueError(f"unlabelled: no family {unknown[0]!r} among {', '.join(FAMILY_NAMES)}")
-    strength = float(row["strength"]) if row["strength"] else None
-    return {"kind": row["kind"], "strength": strength, "mask": mask, "unlabelled": unlabelled}
-
-
-def with_made_artifacts(
-    portraits: Sequence[Portrait], *, seed: int = 0, kinds: Collection[str] | None = None
-) -> list[Portrait]:
-    """Clean portraits, and each of them once more with an artifact that is made when it is opened, always the same.
-
-    Args:
-        portraits: clean ones.
-        seed: of the artifacts.
-        kinds: of artifact, by default all.
-    """
-    made = []
-    for portrait in portraits:  # its artifact is the same whatever others there are
-        rng = np.random.default_rng([seed, zlib.crc32(portrait.path.name.encode())])
-        kind = draw_kind(rng, kinds)
-        made.append(replace(portrait, label=ARTIFACT, kind=kind, made=int(rng.integers(2**31))))
-    return [*portraits, *made]
 
 
 @dataclass(frozen=True)

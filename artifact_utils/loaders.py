@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
-from sklearn.model_selection import StratifiedGroupKFold
 from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
-from artifact_utils.audit import near_duplicate_groups, united_groups
 from artifact_utils.cache.squares import Squares, decode_squares
 from artifact_utils.config import ResolvedConfig
-from artifact_utils.datasets import ArtifactDataset, DataError, Draw, Sample, list_portraits, with_made_artifacts
+from artifact_utils.datasets import ArtifactDataset, Draw, Sample
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT, Portrait
+from artifact_utils.portraits import DataError, read_sides, with_made_artifacts
 from artifact_utils.sampling import EpochSampler
 from artifact_utils.synthesis import FAMILIES, KINDS
 from artifact_utils.transforms.augmentation import RECIPES, build_augmentation
@@ -53,6 +51,9 @@ def build_loaders(config: ResolvedConfig) -> Loaders:
         DataError: a missing folder, an empty class, groups that cannot be split, or pictures that cannot be read.
     """
     sides = read_sides(config)
+    if len(sides["train"]) < MIN_TRAINING:
+        n = len(sides["train"])
+        raise DataError(f"{config.data}: {n} training pictures are too few, {MIN_TRAINING} make the smallest batch")
     kinds = {portrait.kind for portrait in sides["train"]} & set(KINDS) or set(KINDS)
     for seed, name in enumerate(("validation", "test")):
         if name in sides and not any(portrait.label == ARTIFACT for portrait in sides[name]):
@@ -60,7 +61,7 @@ def build_loaders(config: ResolvedConfig) -> Loaders:
     datasets = _build_datasets(config, sides, _drawable(kinds - set(FAMILIES.get(config.leave_out, ()))))
     _report_broken([error for dataset in datasets.values() for error in dataset.rejected], config.skip_broken)
     for name, dataset in datasets.items():
-        if not (dataset.targets != ARTIFACT).any() or (_needs_labels(config) and not dataset.targets.any()):
+        if not (dataset.targets != ARTIFACT).any() or (config.needs_labels and not dataset.targets.any()):
             raise DataError(f"{config.data}: no readable picture is left of one class in {name}")
     evaluated = {
         name: evaluation_loader(datasets[name], 2 * config.batch_size)  # twice as many: it keeps no gradients
@@ -68,121 +69,6 @@ def build_loaders(config: ResolvedConfig) -> Loaders:
         if name in datasets
     }
     return Loaders(_training_loader(config, datasets["train"]), evaluated["validation"], evaluated.get("test"))
-
-
-def read_sides(config: ResolvedConfig) -> dict[str, list[Portrait]]:
-    """Which pictures are trained (``train``), validated (``validation``) and tested (``test``) on.
-
-    Raises:
-        DataError: a missing folder, an empty class, or groups that cannot be split.
-    """
-    options = {"need_artifacts": _needs_labels(config), "skip_broken": config.skip_broken}
-    folders = {"train": "train", "validation": "val"} | ({"test": "test"} if config.test else {})
-    sides = {
-        name: list_portraits(config.data, folder, **options)
-        for name, folder in folders.items()
-        if name == "train" or (config.data / folder).is_dir()
-    }
-    if "validation" not in sides:
-        sides["train"], sides["validation"] = _split(config, sides["train"])
-    elif config.without_generator:
-        for name in ("train", "validation"):
-            sides[name] = without_generator(sides[name], config.without_generator)
-    if config.label_fraction < 1.0:
-        sides["train"] = _some_of(sides["train"], config.label_fraction, np.random.default_rng(config.seed))
-    if len(sides["train"]) < MIN_TRAINING:
-        n = len(sides["train"])
-        raise DataError(f"{config.data}: {n} training pictures are too few, {MIN_TRAINING} make the smallest batch")
-    return sides
-
-
-def _split(config: ResolvedConfig, portraits: list[Portrait]) -> tuple[list[Portrait], list[Portrait]]:
-    """Training and validation; without a generator the other portraits stay on their sides, if that can be."""
-
-    def split(portraits: list[Portrait]) -> tuple[list[Portrait], list[Portrait]]:
-        return split_by_group(portraits, validation_fraction=config.validation_fraction, seed=config.split_seed)
-
-    if not config.without_generator:
-        return split(portraits)
-    others = without_generator(portraits, config.without_generator)
-    training, validation = (
-        [portrait for portrait in side if portrait.generator != config.without_generator] for side in split(portraits)
-    )
-    classes = {portrait.label for portrait in others}
-    whole = all({portrait.label for portrait in side} == classes for side in (training, validation))
-    return (training, validation) if whole else split(others)
-
-
-def without_generator(portraits: Sequence[Portrait], generator: str) -> list[Portrait]:
-    """The portraits that other generators made.
-
-    Raises:
-        DataError: there are none.
-    """
-    others = [portrait for portrait in portraits if portrait.generator != generator]
-    if not others:
-        raise DataError(f"all {len(portraits)} portraits are of {generator}: nothing is left to learn from without it")
-    return others
-
-
-def _needs_labels(config: ResolvedConfig) -> bool:
-    return config.artifact_fraction is None or config.synthetic_fraction < 1.0
-
-
-def split_by_group(
-    portraits: Sequence[Portrait], *, validation_fraction: float = 0.2, seed: int = 0
-) -> tuple[list[Portrait], list[Portrait]]:
-    """Split into training and validation so that no group is on both sides and both have the classes there are.
-
-    Where some pictures have no group, near-duplicates are found and kept together, whatever group they are of. The
-    share of artifacts is kept as even as the groups allow (scikit-learn's StratifiedGroupKFold). Do this before any
-    oversampling.
-
-    Args:
-        portraits: at least two groups in each class that there is.
-        validation_fraction: share of pictures wanted for validation, in (0, 0.5].
-        seed: of the shuffle; the same seed gives the same split.
-
-    Raises:
-        DataError: the groups are too few to give both sides both classes.
-        ValueError: the fraction is out of range.
-    """
-    if not 0.0 < validation_fraction <= 0.5:
-        raise ValueError(f"validation fraction {validation_fraction} is out of range: choose one in (0, 0.5]")
-    labels = np.array([portrait.label for portrait in portraits])
-    groups = _group_names(portraits)
-    n_groups = len(np.unique(groups))
-    if n_groups < 2:
-        raise DataError("fewer than two groups of pictures: a validation set of other people cannot be split off")
-    # scikit-learn wants as many pictures as folds in one class at least
-    folds = min(round(1 / validation_fraction), n_groups, np.bincount(labels).max())
-    if folds < 2:
-        raise DataError("one picture of each class is too few: a validation set cannot be split off")
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for training, validation in splitter.split(labels, labels, groups):
-        if all(set(labels[side]) == set(labels) for side in (training, validation)):
-            return [portraits[i] for i in training], [portraits[i] for i in validation]
-    raise DataError(
-        f"{n_groups} groups are too few to have both classes on both sides: "
-        f"add pictures, or put a validation set into the folder val/"
-    )
-
-
-def _group_names(portraits: Sequence[Portrait]) -> np.ndarray:
-    names = [portrait.group for portrait in portraits]
-    if all(names):
-        return np.array(names)
-    return united_groups(names, near_duplicate_groups([portrait.path for portrait in portraits]).to_numpy())
-
-
-def _some_of(portraits: Sequence[Portrait], share: float, rng: np.random.Generator) -> list[Portrait]:
-    """That share of each class, one picture at least."""
-    labels = np.array([portrait.label for portrait in portraits])
-    chosen: list[int] = []
-    for label in np.unique(labels):
-        places = rng.permutation(np.flatnonzero(labels == label))
-        chosen += places[: max(1, round(share * len(places)))].tolist()
-    return [portraits[i] for i in sorted(chosen)]
 
 
 def _drawable(kinds: set[str]) -> set[str] | None:

@@ -77,7 +77,7 @@ class Progress:
         self.epoch += 1
 
     def has_diverged(self, loss: float) -> bool:
-        """Whether a loss is not finite, or more than ``MAX_LOSS_GROWTH`` times that of the first steps, which is kept."""
+        """Whether a loss is not finite, or beyond ``MAX_LOSS_GROWTH`` times the first one that was asked about."""
         self.first_loss = loss if self.first_loss is None else self.first_loss
         return not loss <= MAX_LOSS_GROWTH * self.first_loss or not math.isfinite(loss)
 

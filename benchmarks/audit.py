@@ -273,7 +273,7 @@ def find_flipped(folder: Path) -> None:
         embed,
         find_label_errors,
     )  # PyTorch, which the search needs no memory for
-    from artifact_utils.datasets import list_portraits
+    from artifact_utils.portraits import list_portraits
 
     portraits = list_portraits(folder, "train")
     labels = np.array([portrait.label for portrait in portraits])

@@ -23,13 +23,13 @@ def draw(run: Path, data: Path, out: Path = Path(__file__).parent / "detections.
     """
     import numpy as np
 
-    from artifact_utils.datasets import list_portraits
     from artifact_utils.detector import Detector
     from artifact_utils.evaluation.measuring import measure
     from artifact_utils.evaluation.report import with_slices
     from artifact_utils.explain import heat_map
     from artifact_utils.images import load_image
     from artifact_utils.plots import plot_where
+    from artifact_utils.portraits import list_portraits
 
     detector, portraits = Detector.load(run), list_portraits(data, "test")
     table = with_slices(measure(detector, portraits, root=data, n_bootstrap=0).predictions, portraits)

@@ -43,7 +43,7 @@ LAYERS = (
         "audit.table_parts",
         "audit.threads",
     ),
-    ("datasets", "masks", "sampling", "cache", "transforms", "loaders"),
+    ("portraits", "datasets", "masks", "sampling", "cache", "transforms", "loaders"),
     ("backbones", "models", "checkpoints", "exported", "detector", "cache.kept_features"),
     ("evaluation.measuring", "evaluation.grounding", "explain", "plots"),
     ("runs", "evaluation.run_results", "training"),

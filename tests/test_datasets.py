@@ -1,5 +1,3 @@
-import shutil
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -7,37 +5,16 @@ import torch
 from torchvision.transforms import v2
 
 from artifact_utils.cache.squares import Squares
-from artifact_utils.datasets import (
-    ArtifactDataset,
-    DataError,
-    Draw,
-    list_portraits,
-    with_made_artifacts,
-)
+from artifact_utils.datasets import ArtifactDataset, Draw
 from artifact_utils.faces import FACE_COLUMNS
 from artifact_utils.labels import mask_number
 from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED
+from artifact_utils.portraits import DataError, list_portraits, with_made_artifacts
 from artifact_utils.synthesis import inject
 from artifact_utils.transforms.augmentation import build_augmentation
 from artifact_utils.transforms.looks import build_transforms
 
 HALF = (0.5, 0.5, 0.5)
-
-
-def test_the_label_comes_from_the_folder_name_not_its_place_in_the_alphabet(dataset_folder):
-    portraits = list_portraits(dataset_folder, "train")
-    assert {portrait.path.parent.name: portrait.label for portrait in portraits} == {"no_artifacts": 0, "artifacts": 1}
-    assert Counter(portrait.label for portrait in portraits) == {0: 30, 1: 10}
-    assert {portrait.group for portrait in portraits} == {"P000", "P001", "P002", "P003", "P004"}
-
-
-def test_a_missing_folder_and_an_empty_class_are_named(own_copy):
-    shutil.rmtree(own_copy / "train" / "artifacts")
-    with pytest.raises(DataError, match=r"no folder .*artifacts: make it with python organize_dataset.py"):
-        list_portraits(own_copy, "train")
-    (own_copy / "train" / "artifacts").mkdir()
-    with pytest.raises(DataError, match=r"no pictures in .*artifacts"):
-        list_portraits(own_copy, "train")
 
 
 def test_a_made_artifact_is_labelled_one_reproducible_and_not_in_the_cache(dataset_folder):
@@ -162,31 +139,6 @@ def test_made_artifacts_are_of_the_kinds_asked_for(dataset_folder, monkeypatch):
     for seed in range(12):
         dataset[Draw(0, seed, inject=True)]
     assert {injected.kind for injected in made} == {"strap", "fist"}
-
-
-def test_the_kind_of_an_artifact_comes_from_a_table_if_there_is_one(own_copy):
-    name = list_portraits(own_copy, "train")[-1].path.relative_to(own_copy).as_posix()
-    (own_copy / "artifacts.csv").write_text(f"path,kind\n{name},strap\n")
-    portraits = list_portraits(own_copy, "train")
-    assert [p.kind for p in portraits if p.kind] == ["strap"] == [portraits[-1].kind]
-
-
-def test_what_is_said_of_an_artifact_is_read_and_old_tables_say_less(own_copy):
-    path = "test/artifacts/image_00000_1.png"
-    (own_copy / "artifacts.csv").write_text(f"path,kind\n{path},strap\n")
-    first = list_portraits(own_copy, "test")[-3]
-    assert (first.kind, first.strength, first.mask) == ("strap", None, None)
-    (own_copy / "artifacts.csv").write_text(f"path,kind,strength,mask\n{path},strap,0.7,.masks/a.png\n")
-    first = list_portraits(own_copy, "test")[-3]
-    assert (first.kind, first.strength, first.mask) == ("strap", 0.7, own_copy / ".masks" / "a.png")
-    (own_copy / "artifacts.csv").write_text(f"path,kind,unlabelled\n{path},,gaze text\n")
-    assert list_portraits(own_copy, "test")[-3].unlabelled == ("gaze", "text")
-    (own_copy / "artifacts.csv").write_text(f"path,kind,unlabelled\n{path},,ears\n")
-    with pytest.raises(DataError, match=r"artifacts.csv cannot be read .*no family 'ears'"):
-        list_portraits(own_copy, "test")
-    (own_copy / "artifacts.csv").write_text(f"path,kind,strength\n{path},strap,gross\n")
-    with pytest.raises(DataError, match=r"artifacts.csv cannot be read .*gross"):
-        list_portraits(own_copy, "test")
 
 
 def test_a_share_of_the_made_artifacts_is_of_gaze_and_the_others_stay_what_they_were(dataset_folder):

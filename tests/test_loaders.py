@@ -1,5 +1,4 @@
 import shutil
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -7,9 +6,8 @@ import torch
 
 from artifact_utils import distributed
 from artifact_utils.config import resolve
-from artifact_utils.datasets import DataError, list_portraits
-from artifact_utils.labels import Portrait
-from artifact_utils.loaders import build_loaders, split_by_group
+from artifact_utils.loaders import build_loaders
+from artifact_utils.portraits import DataError
 from artifact_utils.synthesis import FAMILIES, FAMILY_OF
 
 
@@ -22,54 +20,6 @@ def load(config):
         return build_loaders(resolve(replace(config, **(plain | options))))
 
     return build
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_no_person_is_on_both_sides_of_the_split(dataset_folder, seed):
-    portraits = list_portraits(dataset_folder, "train")
-    training, validation = split_by_group(portraits, seed=seed)
-    assert not {p.group for p in training} & {p.group for p in validation}
-    assert {p.label for p in training} == {p.label for p in validation} == {0, 1}
-    assert Counter(training) + Counter(validation) == Counter(portraits)
-    assert split_by_group(portraits, seed=seed) == (training, validation)
-
-
-def test_without_groups_near_duplicates_stay_together(own_copy):
-    (own_copy / "manifest.csv").unlink()
-    for class_name in ("artifacts", "no_artifacts"):
-        folder = own_copy / "train" / class_name
-        for file in list(folder.iterdir()):
-            shutil.copy(file, folder / f"copy_{file.name}")
-    training, validation = split_by_group(list_portraits(own_copy, "train"))
-    names = [{p.path.name.removeprefix("copy_") for p in side} for side in (training, validation)]
-    assert not names[0] & names[1]
-
-
-def test_a_copy_without_a_group_stays_with_its_original(own_copy):
-    for class_name in ("artifacts", "no_artifacts"):
-        for file in list((own_copy / "train" / class_name).iterdir()):
-            shutil.copy(file, file.with_name(f"copy_{file.name}"))
-    training, validation = split_by_group(list_portraits(own_copy, "train"))
-    names = [{p.path.name.removeprefix("copy_") for p in side} for side in (training, validation)]
-    assert not names[0] & names[1]
-    assert not {p.group for p in training if p.group} & {p.group for p in validation if p.group}
-
-
-def test_too_few_people_to_split():
-    portraits = [Portrait(f"{i}.png", i % 2, "P001") for i in range(10)]
-    with pytest.raises(DataError, match="fewer than two groups"):
-        split_by_group(portraits)
-
-
-@pytest.mark.parametrize("labels", [[0, 1], [0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 1, 1, 1]])
-@pytest.mark.filterwarnings("ignore:The least populated class")
-def test_a_few_pictures_of_a_person_each_are_split_or_refused(labels):
-    portraits = [Portrait(f"{i}.png", label, f"P{i}") for i, label in enumerate(labels)]
-    if min(Counter(labels).values()) > 1:
-        assert all({p.label for p in side} == {0, 1} for side in split_by_group(portraits))
-    else:
-        with pytest.raises(DataError, match="too few"):
-            split_by_group(portraits)
 
 
 def test_a_broken_picture_stops_before_training_and_is_named(own_copy, load):

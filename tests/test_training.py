@@ -21,12 +21,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from artifact_utils import training
 from artifact_utils.checkpoints import load_checkpoint
 from artifact_utils.config import TrainConfig, resolve
-from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import measure
 from artifact_utils.evaluation.run_results import summarise_run
 from artifact_utils.metrics import calibration_error, format_table, scale_threshold
 from artifact_utils.models import build_model
+from artifact_utils.portraits import DataError, list_portraits
 from artifact_utils.runs import RunError
 from artifact_utils.training import average_of, build_optimizer, lr_scale, train
 

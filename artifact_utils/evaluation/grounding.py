@@ -13,12 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 from torchvision.transforms import v2
 
-from artifact_utils.datasets import ArtifactDataset, DataError, with_made_artifacts
+from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
 from artifact_utils.explain import Method, heat_map
 from artifact_utils.images import load_image
 from artifact_utils.labels import Portrait
 from artifact_utils.metrics.bootstrap import share_interval
+from artifact_utils.portraits import DataError, with_made_artifacts
 from artifact_utils.synthesis import KINDS
 
 Mask = npt.NDArray[np.bool_]  # (H, W), True where the artifact is

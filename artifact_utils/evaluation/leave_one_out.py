@@ -77,10 +77,10 @@ def leave_one_out(folder: Path, config: TrainConfig) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    from artifact_utils.datasets import list_portraits
     from artifact_utils.evaluation.experiment_tables import ExperimentError
     from artifact_utils.evaluation.experiments import train_variants
     from artifact_utils.labels import ARTIFACT
+    from artifact_utils.portraits import list_portraits
 
     splits = [split for split in ("train", "val", "test") if (config.data / split).is_dir()]
     listed = [list_portraits(config.data, s, need_artifacts=False, skip_broken=config.skip_broken) for s in splits]
@@ -114,13 +114,14 @@ def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame"
     import pandas as pd
     from torchvision.transforms import v2
 
-    from artifact_utils.datasets import ArtifactDataset, with_made_artifacts
+    from artifact_utils.datasets import ArtifactDataset
     from artifact_utils.detector import Detector, checkpoint_file
     from artifact_utils.evaluation.measuring import predict
     from artifact_utils.files.tables import write_frame
     from artifact_utils.labels import ARTIFACT
     from artifact_utils.loaders import evaluation_loader
     from artifact_utils.metrics import scale_logits
+    from artifact_utils.portraits import with_made_artifacts
 
     stored = run / "left_out.csv"
     if stored.exists() and stored.stat().st_mtime_ns > checkpoint_file(run).stat().st_mtime_ns:

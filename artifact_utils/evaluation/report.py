@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.grounding import read_mask
 from artifact_utils.evaluation.measuring import measure
@@ -37,6 +36,7 @@ from artifact_utils.plots import (
     plot_slices,
 )
 from artifact_utils.plots.web_page import embedded, escape, html_page
+from artifact_utils.portraits import DataError, list_portraits
 from artifact_utils.synthesis import FAMILY_OF
 
 SLICES = ("family", "kind", "strength", "area", "group", "brightness", "size")

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from artifact_utils.audit import scan
-from artifact_utils.datasets import list_portraits
 from artifact_utils.demo import carry_annotations, ensure_dataset, organised
 from artifact_utils.organize import apply, plan
+from artifact_utils.portraits import list_portraits
 from artifact_utils.synthesis import KINDS
 
 TEST_DATA = Path(__file__).parents[2] / "test_data"

@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from artifact_utils.checkpoints import ModelInfo
-from artifact_utils.datasets import ArtifactDataset, DataError, list_portraits, with_made_artifacts
+from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.grounding import (
     measure_grounding,
@@ -18,6 +18,7 @@ from artifact_utils.evaluation.grounding import (
 )
 from artifact_utils.labels import Portrait
 from artifact_utils.models import build_model
+from artifact_utils.portraits import DataError, list_portraits, with_made_artifacts
 from artifact_utils.synthesis import inject
 
 

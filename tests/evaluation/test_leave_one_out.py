@@ -6,10 +6,9 @@ import pandas as pd
 import pytest
 
 from artifact_utils.config import ConfigError, TrainConfig, resolve
-from artifact_utils.datasets import list_portraits
 from artifact_utils.evaluation.experiment_tables import ExperimentError
 from artifact_utils.evaluation.leave_one_out import by_generator, common_threshold, leave_one_out, main
-from artifact_utils.loaders import read_sides
+from artifact_utils.portraits import list_portraits, read_sides
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from torchvision.transforms import v2
 
 from artifact_utils.cache.squares import decode, decode_squares
 from artifact_utils.checkpoints import ModelInfo
-from artifact_utils.datasets import ArtifactDataset, list_portraits, with_made_artifacts
+from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS, calibrated, measure, predict
 from artifact_utils.images import ImageError
 from artifact_utils.loaders import evaluation_loader
 from artifact_utils.metrics.scores import evaluate
+from artifact_utils.portraits import list_portraits, with_made_artifacts
 
 
 @pytest.fixture

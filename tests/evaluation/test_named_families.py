@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from artifact_utils.checkpoints import ModelInfo
-from artifact_utils.datasets import list_portraits, with_made_artifacts
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.named_families import by_family, name_families
 from artifact_utils.models import build_model
+from artifact_utils.portraits import list_portraits, with_made_artifacts
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from artifact_utils.console import run_cli
-from artifact_utils.datasets import DataError, list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import measure
 from artifact_utils.evaluation.report import with_slices, write_report
 from artifact_utils.metrics.__main__ import main
+from artifact_utils.portraits import DataError, list_portraits
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from artifact_utils.datasets import list_portraits
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import measure
 from artifact_utils.evaluation.robustness import PERTURBATIONS, measure_robustness
+from artifact_utils.portraits import list_portraits
 
 
 @pytest.fixture

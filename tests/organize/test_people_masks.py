@@ -8,12 +8,13 @@ import pytest
 from helpers import files_below, read_rows
 from PIL import Image
 
-from artifact_utils.datasets import ArtifactDataset, list_portraits
+from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.labels import ANY_FAMILY, FAMILY_NAMES, mask_number
 from artifact_utils.losses import ABSENT, PRESENT, UNLABELLED
 from artifact_utils.masks import as_picture, read_numbers
 from artifact_utils.organize import OrganizeConfig, OrganizeError
 from artifact_utils.organize.command import run
+from artifact_utils.portraits import list_portraits
 from artifact_utils.transforms.augmentation import build_augmentation
 
 TRAIN, TEST = "train/artifacts/image_00002_1.png", "test/artifacts/image_00001_1.png"
