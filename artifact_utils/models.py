@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from artifact_utils.backbones import Backbone, Weights, check_sizes, load_imagenet
 from artifact_utils.labels import OFF_BY_DEFAULT
+from artifact_utils.transforms.looks import build_transforms
 
 SHARPNESS = 2.0
 """Of the smooth maxima over places and over families: the larger, the less the runners-up count."""
@@ -135,6 +136,12 @@ class ArtifactClassifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Raw logits (N,) of pictures (N, 3, H, W), or of what ``see`` made of them."""
         return self.locate(images).logits
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Pictures in uint8 as the backbone takes them; what ``see`` made of them, float16, in 32 bits."""
+        if images.is_floating_point():
+            return images.float()
+        return build_transforms(self.backbone.mean, self.backbone.std)(images)
 
     def see(self, images: Tensor) -> Tensor:
         """What the backbone makes of pictures (N, 3, H, W), in one tensor (N, C, h, w): its maps in the grid of the

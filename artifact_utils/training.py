@@ -49,7 +49,6 @@ from artifact_utils.runs import (
 )
 from artifact_utils.sampling import EpochSampler, KeptSampler
 from artifact_utils.transforms.augmentation import augment_batch
-from artifact_utils.transforms.looks import build_transforms
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +207,6 @@ class Learner:
         self.dtype = training_dtype(device, config.precision, dense=self.model.backbone.is_dense)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
-        self.normalize = build_transforms(self.model.backbone.mean, self.model.backbone.std)
 
     @property
     def kept(self) -> ArtifactClassifier:
@@ -244,7 +242,7 @@ class Learner:
             opinion = torch.stack([teacher(images) for teacher in self.teachers]).mean(dim=0)
             targets = targets.float().lerp(opinion, TEACHER_SHARE)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            answer = self.run(images.float() if images.is_floating_point() else self.normalize(images))
+            answer = self.run(self.model.normalized(images))
             loss = self.loss(answer, targets, masks, said)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)

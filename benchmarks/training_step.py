@@ -35,7 +35,7 @@ def plain_loop(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, foreach=False)
 
     def step() -> None:
-        images, targets = learner.normalize(batch.image).to(device), batch.target.float().to(device)
+        images, targets = model.normalized(batch.image).to(device), batch.target.float().to(device)
         optimizer.zero_grad()
         loss = binary_cross_entropy_with_logits(model(images), targets)
         loss.backward()

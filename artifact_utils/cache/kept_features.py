@@ -34,7 +34,6 @@ from artifact_utils.loaders import Loaders, loader_of
 from artifact_utils.models import build_model
 from artifact_utils.sampling import EpochSampler, KeptSampler
 from artifact_utils.transforms.augmentation import augment_batch
-from artifact_utils.transforms.looks import build_transforms
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +133,6 @@ class FeatureStore:
             families=config.told_apart,
         )
         self.model.to(device).eval().requires_grad_(False)
-        self.normalize = build_transforms(self.model.backbone.mean, self.model.backbone.std)
         with torch.inference_mode():
             side = max(config.image_size, config.eval_size)
             self.draw_bytes = 2 * self.model.see(torch.zeros(1, 3, side, side, device=device)).numel() + side**2
@@ -222,7 +220,7 @@ class FeatureStore:
             images, masks = augment_batch(images, masks, batch.change)
         dtype = amp_dtype(self.device)
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
-            seen = self.model.see(self.normalize(images).contiguous(memory_format=torch.channels_last))
+            seen = self.model.see(self.model.normalized(images).contiguous(memory_format=torch.channels_last))
         largest = torch.finfo(torch.float16).max
         seen = seen.float().clamp(-largest, largest).half()
         changed = {"image": seen.cpu(), "mask": masks.cpu(), "change": torch.empty(len(seen), 0)}

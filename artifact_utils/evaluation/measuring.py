@@ -30,7 +30,6 @@ from artifact_utils.metrics.calibration import fit_temperature, measure_calibrat
 from artifact_utils.metrics.scores import evaluate
 from artifact_utils.models import ArtifactClassifier
 from artifact_utils.portraits import DataError
-from artifact_utils.transforms.looks import build_transforms
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +78,12 @@ def predict(model: ArtifactClassifier, loader: DataLoader[Sample]) -> tuple[Tens
         worker_init_fn=loader.worker_init_fn,
         generator=loader.generator,
     )
-    normalize = build_transforms(model.backbone.mean, model.backbone.std)
     dtype = amp_dtype(device)
     logits, times_shown = torch.zeros(2, len(dataset), device=device)
     for places, batch in zip(batches, fixed, strict=True):
         images = batch.image.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            logits[places] = model(images.float() if images.is_floating_point() else normalize(images)).float()
+            logits[places] = model(model.normalized(images)).float()
         times_shown[places] += 1
     logits, times_shown = distributed.total(logits), distributed.total(times_shown)  # 0 where another was at work
     if not (times_shown == 1).all():
