@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from artifact_utils.backbones import NETWORKS, ArchError, check_arch, load_imagenet, normalisation
+from artifact_utils.backbones import NETWORKS, ArchError, check_arch, comes_packaged, load_imagenet, normalisation
 from artifact_utils.backbones.parameter_names import rename
-from artifact_utils.config import Aspect
+from artifact_utils.config import Aspect, ResolvedConfig
 from artifact_utils.files.model_files import CheckpointError, initial_file
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.labels import CLASS_NAMES, FAMILY_NAMES
-from artifact_utils.models import SHARPNESS, ArtifactClassifier
+from artifact_utils.models import SHARPNESS, ArtifactClassifier, build_model
 
 TEMPERATURES = 1e-3, 1e3
 """The range that a temperature may lie in."""
@@ -114,9 +114,34 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> tuple[Art
     return model.to(device).eval(), info
 
 
-def initial_model(init: str) -> ArtifactClassifier | None:
-    """The model that ``TrainConfig.init`` names; None where it is empty."""
-    return load_checkpoint(initial_file(init))[0] if init else None
+def initial_model(config: ResolvedConfig, *, restored: bool = False) -> ArtifactClassifier:
+    """The model that training starts from: with ImageNet weights or those of ``config.init``, and part of it frozen.
+
+    Args:
+        config: of the run.
+        restored: whether a state will be loaded, which brings all weights but those that come with this package. They
+            are left out, then, unless features are made with them, and need not be on this machine any more.
+
+    Raises:
+        CheckpointError: there is no model of the name ``config.init``, or it is damaged.
+        WeightsError: the pretrained weights cannot be had.
+    """
+    left_out = restored and not config.draws and not comes_packaged(config.arch)
+    torch.manual_seed(config.seed)
+    start = load_checkpoint(initial_file(config.init))[0] if config.init and not left_out else None
+    model = build_model(
+        config.arch,
+        weights="none" if left_out else config.weights,
+        start=start,
+        image_size=config.eval_size,
+        also_at=config.also_at,
+        locates=config.locates,
+        families=config.told_apart,
+        pooled=config.pooled,
+        dropout=config.dropout,
+    )
+    model.freeze(config.frozen)
+    return model
 
 
 def read_info(path: Path) -> ModelInfo:

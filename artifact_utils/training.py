@@ -19,7 +19,6 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
-from artifact_utils.backbones import comes_packaged
 from artifact_utils.cache.kept_features import keep_features
 from artifact_utils.checkpoints import ModelInfo, initial_model, save_checkpoint
 from artifact_utils.config import ResolvedConfig, Schedule, TrainConfig
@@ -34,7 +33,7 @@ from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.loaders import Loaders, build_loaders
 from artifact_utils.losses import FocalLoss, family_loss, known_masks, mask_loss, unlabelled_left_out
 from artifact_utils.metrics import choose_threshold, evaluate, scale_logits
-from artifact_utils.models import Answer, ArtifactClassifier, Locating, build_model, smooth_maximum
+from artifact_utils.models import Answer, ArtifactClassifier, Locating, smooth_maximum
 from artifact_utils.runs import (
     EventLog,
     Progress,
@@ -89,8 +88,9 @@ def train(config: TrainConfig, *, on_epoch_end: Callable[[dict[str, float]], Non
         return run
     device = distributed.own_device(config.device)
     pictures = distributed.rank_0_first(lambda: build_loaders(config))
-    loaders = keep_features(config, pictures, device)  # of what a frozen backbone sees, once for all epochs
-    learner = Learner(config, device, n_batches=len(loaders.train), restored=has_state(run))
+    model = initial_model(config, restored=has_state(run)).to(device)
+    loaders = keep_features(config, model, pictures)  # of what a frozen backbone sees, once for all epochs
+    learner = Learner(config, model, n_batches=len(loaders.train))
     progress = restore(run, learner, device)
     run.parent.mkdir(parents=True, exist_ok=True)
     with output_lock(run) if is_writer else nullcontext():
@@ -174,38 +174,24 @@ class Learner:
 
     Args:
         config: what to train and how.
-        device: where.
+        model: of ``initial_model``, on the device where it is trained.
         n_batches: batches of an epoch.
-        restored: whether a state will be loaded, which brings its own weights, save those that come with this package.
     """
 
-    def __init__(self, config: ResolvedConfig, device: torch.device, *, n_batches: int, restored: bool = False) -> None:
-        self.config, self.device = config, device
-        torch.manual_seed(config.seed)
-        self.model = build_model(
-            config.arch,
-            weights="none" if restored and not comes_packaged(config.arch) else config.weights,
-            start=None if restored and not comes_packaged(config.arch) else initial_model(config.init),
-            image_size=config.eval_size,
-            also_at=config.also_at,
-            locates=config.locates,
-            families=config.told_apart,
-            pooled=config.pooled,
-            dropout=config.dropout,
-        )
-        self.model.freeze(config.frozen)
-        self.model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, config: ResolvedConfig, model: ArtifactClassifier, *, n_batches: int) -> None:
+        self.config, self.device = config, next(model.parameters()).device
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = average_of(self.model, config.ema) if config.ema else None
         self.optimizer = build_optimizer(self.model, config)
         n_steps = config.epochs * n_batches
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: lr_scale(step, n_steps, WARMUP_EPOCHS * n_batches, config.schedule)
         )
-        self.teachers = [Teacher(run, device) for run in config.teachers]
+        self.teachers = [Teacher(run, self.device) for run in config.teachers]
         self.network = distributed.parallel(Locating(self.model))
         self.run = torch.compile(self.network) if config.compile else self.network
-        self.dtype = training_dtype(device, config.precision, dense=self.model.backbone.is_dense)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+        self.dtype = training_dtype(self.device, config.precision, dense=self.model.backbone.is_dense)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.criterion = FocalLoss(config.focal_alpha, config.focal_gamma)
 
     @property

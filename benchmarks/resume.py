@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 import tyro
 
+from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.datasets import Sample
 from artifact_utils.labels import FAMILY_NAMES
@@ -33,7 +34,7 @@ def main(arch: str = "efficientnet_lite0", rounds: int = 5) -> None:
 
     side, n = 160, 4
     config = resolve(TrainConfig(arch=arch, weights="none", device="cpu", image_size=side, batch_size=n, ema=0.9))
-    learner = Learner(config, torch.device(config.device), n_batches=100)
+    learner = Learner(config, initial_model(config), n_batches=100)
     pictures = torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8)
     learner.model.train()
     masks, said = torch.zeros(n, 1, side, side, dtype=torch.uint8), torch.zeros(n, len(FAMILY_NAMES))
@@ -46,7 +47,7 @@ def main(arch: str = "efficientnet_lite0", rounds: int = 5) -> None:
             own.append(seconds(lambda: save(folder, learner, progress)))
             state = learner.state_dict()
             plain.append(seconds(lambda state=state: torch.save(state, plain_file)))  # type: ignore[misc]
-            other = Learner(config, torch.device(config.device), n_batches=100)
+            other = Learner(config, initial_model(config), n_batches=100)
             plain_reading.append(seconds(lambda: torch.load(plain_file, weights_only=True)))
             reading.append(seconds(lambda other=other: restore(folder, other, torch.device("cpu"))))  # type: ignore[misc]
         size = (folder / "last.pt").stat().st_size / 1e6

@@ -20,6 +20,7 @@ import torch
 import tyro
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import PRESETS, ResolvedConfig, TrainConfig, resolve
 from artifact_utils.datasets import Sample
 from artifact_utils.device import keep_freed_memory
@@ -29,9 +30,9 @@ from artifact_utils.transforms.looks import build_transforms
 
 
 def plain_loop(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
-    learner = Learner(config, torch.device(config.device), n_batches=1)  # its model alone, as any other network
+    learner = Learner(config, initial_model(config).to(config.device), n_batches=1)
     device = learner.device
-    model = learner.model.to(memory_format=torch.contiguous_format).requires_grad_(True).train()
+    model = learner.model.to(memory_format=torch.contiguous_format).requires_grad_(True).train()  # as any other network
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, foreach=False)
 
     def step() -> None:
@@ -46,14 +47,14 @@ def plain_loop(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
 
 
 def engine(config: ResolvedConfig, batch: Sample) -> Callable[[], object]:
-    learner = Learner(config, torch.device(config.device), n_batches=1000)
+    learner = Learner(config, initial_model(config).to(config.device), n_batches=1000)
     learner.model.train()
     return lambda: learner.step(batch)
 
 
 def bare(config: ResolvedConfig, batch: Sample) -> Callable[[], None]:
     """Forward and backward on floats that are already where they are needed, as they are needed."""
-    learner = Learner(config, torch.device(config.device), n_batches=1)
+    learner = Learner(config, initial_model(config).to(config.device), n_batches=1)
     model, device, dtype = learner.model.train(), learner.device, learner.dtype
     images = build_transforms((0.5,) * 3, (0.5,) * 3)(batch.image).to(device)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -26,6 +26,7 @@ STEP = """
 import sys
 import torch
 from artifact_utils import distributed
+from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import TrainConfig, resolve
 from artifact_utils.datasets import Sample
 from artifact_utils.losses import UNKNOWN
@@ -35,7 +36,7 @@ distributed.join()
 torch.use_deterministic_algorithms(True)
 config = resolve(TrainConfig(arch="efficientnet_lite0", weights="none", device="cpu", image_size=32, batch_size=4,
                              epochs=1, frozen=0.0, optimizer="sgd", lr=1e-8))
-learner = Learner(config, torch.device(config.device), n_batches=1)
+learner = Learner(config, initial_model(config), n_batches=1)
 learner.model.eval()  # batch norms and dropout differ between processes on a CPU: the rest does not
 kept = {}
 learner.optimizer.zero_grad = lambda **options: kept.update(

@@ -24,14 +24,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from artifact_utils import distributed
 from artifact_utils.cache.squares import MEMORY_BYTES
-from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import ResolvedConfig, SynthesisOptions
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import ArtifactDataset, Draw, Sample
 from artifact_utils.device import amp_dtype
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.loaders import Loaders, loader_of
-from artifact_utils.models import build_model
+from artifact_utils.models import ArtifactClassifier
 from artifact_utils.sampling import EpochSampler, KeptSampler
 from artifact_utils.transforms.augmentation import augment_batch
 
@@ -72,7 +71,7 @@ class KeptFeatures(Dataset[Sample]):
         return Sample(**{name: tensor[row] for name, tensor in file.items()})
 
 
-def keep_features(config: ResolvedConfig, loaders: Loaders, device: torch.device) -> Loaders:
+def keep_features(config: ResolvedConfig, model: ArtifactClassifier, loaders: Loaders) -> Loaders:
     """Loaders of features in the place of pictures, for training and validation; where ``config.draws`` is 0, or
     several processes train, the loaders as they are.
 
@@ -81,15 +80,15 @@ def keep_features(config: ResolvedConfig, loaders: Loaders, device: torch.device
     Args:
         config: of the run. The training set is drawn until ``draws`` would be passed, ``MIN_ROUNDS`` times at least,
             but no oftener than ``cache_gb`` has room for.
+        model: whose frozen backbone looks, on the device where it does.
         loaders: of pictures.
-        device: where the backbone runs.
     """
     if not config.draws or distributed.world_size() > 1:
         return loaders
     sampler, train, validation = loaders.train.sampler, loaders.train.dataset, loaders.validation.dataset
     assert isinstance(sampler, EpochSampler)
     assert isinstance(train, ArtifactDataset) and isinstance(validation, ArtifactDataset)
-    store = FeatureStore(config, device)
+    store = FeatureStore(config, model)
     validated: list[Draw | int] = list(range(len(validation)))
     draws: list[Draw] = []
     for epoch in range(max(config.draws // max(len(sampler), 1), MIN_ROUNDS)):
@@ -113,29 +112,18 @@ class FeatureStore:
     """The features that are kept: a folder of files, or memory where the config wants no cache.
 
     Args:
-        config: whose backbone, synthesis and augmentation make the features.
-        device: where the backbone runs.
+        config: whose synthesis and augmentation make the draws.
+        model: whose backbone makes the features of them, on the device where it does; it is left in evaluation mode.
     """
 
-    def __init__(self, config: ResolvedConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
+    def __init__(self, config: ResolvedConfig, model: ArtifactClassifier) -> None:
+        self.config, self.model, self.device = config, model.eval(), next(model.parameters()).device
         self.folder = config.cache / "features" if config.cache_gb else None
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(config.seed)
-        self.model = build_model(
-            config.arch,
-            weights=config.weights,
-            start=initial_model(config.init),
-            image_size=config.eval_size,
-            locates=config.locates,
-            pooled=config.pooled,
-            families=config.told_apart,
-        )
-        self.model.to(device).eval().requires_grad_(False)
         with torch.inference_mode():
             side = max(config.image_size, config.eval_size)
-            self.draw_bytes = 2 * self.model.see(torch.zeros(1, 3, side, side, device=device)).numel() + side**2
+            self.draw_bytes = 2 * model.see(torch.zeros(1, 3, side, side, device=self.device)).numel() + side**2
         self.depends_on = self._depends_on()
         self.digest_of = cache(_digest)
 

@@ -6,13 +6,12 @@ import torch
 from helpers import draw_portrait, weights_of
 
 from artifact_utils.cache.kept_features import CODE, PACKAGE, FeatureStore, KeptFeatures, keep_features
+from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import resolve
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.loaders import build_loaders
 from artifact_utils.runs import TrainingInterrupted
 from artifact_utils.training import train
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -91,12 +90,12 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(frozen):
 def test_the_logits_of_kept_features_are_those_of_the_pictures(frozen):
     config = resolve(replace(frozen, synthetic_fraction=1.0))
     pictures = build_loaders(config)
-    kept = keep_features(config, pictures, CPU)
+    model = initial_model(config)
+    kept = keep_features(config, model, pictures)
     assert isinstance(kept.validation.dataset, KeptFeatures)
     assert len(kept.train.dataset) == 2 * len(pictures.train.sampler)  # the least
-    more = keep_features(replace(config, draws=4 * len(pictures.train.sampler) - 1), pictures, CPU)
+    more = keep_features(replace(config, draws=4 * len(pictures.train.sampler) - 1), model, pictures)
     assert len(more.train.dataset) == 3 * len(pictures.train.sampler)
-    model = FeatureStore(config, CPU).model
     (seen, targets), (expected, expected_targets) = predict(model, kept.validation), predict(model, pictures.validation)
     assert torch.equal(targets, expected_targets)
     torch.testing.assert_close(seen, expected, atol=5e-3, rtol=5e-3)  # 16 bits
@@ -106,7 +105,7 @@ def test_a_draw_is_named_by_all_that_its_features_depend_on(frozen):
     def names(**changes):
         config = resolve(replace(frozen, **changes))
         loaders = build_loaders(config)
-        return FeatureStore(config, CPU).names(loaders.train.dataset, list(loaders.train.sampler))
+        return FeatureStore(config, initial_model(config)).names(loaders.train.dataset, list(loaders.train.sampler))
 
     usual = names()
     assert names() == usual
@@ -150,7 +149,7 @@ def test_what_is_not_used_is_given_up_for_what_is(frozen):
 def test_where_nothing_fits_every_epoch_runs_the_whole_network(frozen, caplog):
     config = resolve(replace(frozen, cache_gb=1e-6))
     loaders = build_loaders(config)
-    assert keep_features(config, loaders, CPU) is loaders
+    assert keep_features(config, initial_model(config), loaders) is loaders
     assert "no room for features in the cache" in caplog.text
 
 
