@@ -296,9 +296,9 @@ def resolve(config: TrainConfig) -> ResolvedConfig:
     from artifact_utils.backbones import check_arch
     from artifact_utils.device import resolve_device
 
-    device = resolve_device(config.device)
     if config.init:
         config = _as_begun(config)
+    device = resolve_device(config.device)
     arch = resolve_arch(device, config.weights) if config.arch == "auto" else config.arch
     check_arch(arch)
     cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of this process
