@@ -10,12 +10,14 @@ The core, in reading order:
 ``config``                ``TrainConfig`` in groups, the presets, ``resolve``
 ``device``                the device and its data type
 ``masks``                 masks of artifacts as pictures
+``squares``               pictures decoded once to the training size, and kept
 ``portraits``             reading the folders; which portraits are trained, validated and tested on
 ``datasets``              from portraits to samples: ``ArtifactDataset``
 ``sampling``              which samples make up an epoch
 ``loaders``               from a config to batches
 ``losses``                ``FocalLoss`` and the loss on masks
 ``models``                backbone, head and locator: ``ArtifactClassifier``
+``kept_features``         what a frozen backbone sees, kept for all epochs
 ``training``              ``train``, one epoch, one step, optimiser and learning-rate schedule
 ``runs``                  the folder of a run: history, states, interruption
 ``distributed``           several processes that train one model, started by ``torchrun``
@@ -31,7 +33,6 @@ Subpackages, each with one public function or few:
 ========================  ===========================================================================================
 ``files``                 whole files or none, moves, locks, databases, and the limits of what one picture may cost
 ``transforms``            from a picture to a square tensor: looks at it, frames and augmentation in training
-``cache``                 pictures decoded once to the training size, and what a frozen backbone sees of them
 ``organize``              ``organize``: flat folders into class folders
 ``backbones``             ``Backbone``: any timm network, run in one way, and where its weights come from
 ``synthesis``             ``inject`` and ``harmless_edit``: artifacts made on clean portraits

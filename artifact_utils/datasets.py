@@ -13,12 +13,12 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from artifact_utils.cache.squares import Squares, decode_squares
 from artifact_utils.faces import Face, find_shares
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ANY_FAMILY, ARTIFACT, CLEAN, FAMILY_NAMES, Portrait, mask_number
 from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED
 from artifact_utils.masks import read_numbers, square_mask
+from artifact_utils.squares import Squares, decode_squares
 from artifact_utils.synthesis import FAMILY_OF, TWINS, harmless_edit, inject
 from artifact_utils.transforms.augmentation import Recipe, draw_change, encode_change, jpeg_round_trip
 from artifact_utils.transforms.framing import Frame, close_up, draw_frame, finish

@@ -11,7 +11,6 @@ import torch.nn.functional as F  # noqa: N812 (the name everybody knows it by)
 from PIL import Image
 from torch import Tensor
 
-from artifact_utils.cache.squares import ahead
 from artifact_utils.checkpoints import ModelInfo, load_checkpoint, save_checkpoint
 from artifact_utils.config import ConfigError
 from artifact_utils.device import amp_dtype, resolve_device
@@ -21,6 +20,7 @@ from artifact_utils.files.model_files import CheckpointError, checkpoint_file, p
 from artifact_utils.images import ImageError, load_image, load_with_size
 from artifact_utils.models import Answer, ArtifactClassifier, fuse_batch_norm, smooth_maximum
 from artifact_utils.predictions import Prediction, counting, find_place, most_probable, verdict
+from artifact_utils.squares import ahead
 from artifact_utils.transforms.looks import Seen, build_transforms, look_at, see, square_looks
 
 MAX_PRETRAINED_BYTES = 10_000_000

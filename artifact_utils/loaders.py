@@ -11,13 +11,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
-from artifact_utils.cache.squares import Squares, decode_squares
 from artifact_utils.config import ResolvedConfig
 from artifact_utils.datasets import ArtifactDataset, Draw, Sample
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT, Portrait
 from artifact_utils.portraits import DataError, read_sides, with_made_artifacts
 from artifact_utils.sampling import EpochSampler
+from artifact_utils.squares import Squares, decode_squares
 from artifact_utils.synthesis import FAMILIES, KINDS
 from artifact_utils.transforms.augmentation import RECIPES, build_augmentation
 

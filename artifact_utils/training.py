@@ -19,7 +19,6 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from artifact_utils import distributed
-from artifact_utils.cache.kept_features import keep_features
 from artifact_utils.checkpoints import ModelInfo, initial_model, save_checkpoint
 from artifact_utils.config import ResolvedConfig, Schedule, TrainConfig
 from artifact_utils.console import progress_bar
@@ -29,6 +28,7 @@ from artifact_utils.device import keep_freed_memory, training_dtype
 from artifact_utils.evaluation.measuring import predict
 from artifact_utils.evaluation.run_results import report_leaks, write_run_results
 from artifact_utils.files.locks import output_lock
+from artifact_utils.kept_features import keep_features
 from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.loaders import Loaders, build_loaders
 from artifact_utils.losses import FocalLoss, family_loss, known_masks, mask_loss, unlabelled_left_out

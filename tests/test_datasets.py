@@ -4,12 +4,12 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from artifact_utils.cache.squares import Squares
 from artifact_utils.datasets import ArtifactDataset, Draw
 from artifact_utils.faces import FACE_COLUMNS
 from artifact_utils.labels import mask_number
 from artifact_utils.losses import ABSENT, PRESENT, UNKNOWN, UNLABELLED
 from artifact_utils.portraits import DataError, list_portraits, with_made_artifacts
+from artifact_utils.squares import Squares
 from artifact_utils.synthesis import inject
 from artifact_utils.transforms.augmentation import build_augmentation
 from artifact_utils.transforms.looks import build_transforms

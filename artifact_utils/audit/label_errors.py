@@ -12,13 +12,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from artifact_utils.cache.squares import decode_stream
 from artifact_utils.checkpoints import load_checkpoint
 from artifact_utils.detector import pretrained_file
 from artifact_utils.device import keep_freed_memory
 from artifact_utils.images import ImageError
 from artifact_utils.labels import ARTIFACT, CLASS_NAMES
 from artifact_utils.models import fuse_batch_norm
+from artifact_utils.squares import decode_stream
 from artifact_utils.transforms.looks import build_transforms
 
 _FOLDS = 5

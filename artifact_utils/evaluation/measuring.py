@@ -16,20 +16,20 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from artifact_utils import distributed
-from artifact_utils.cache.kept_features import KeptFeatures
-from artifact_utils.cache.squares import Squares
 from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.datasets import ArtifactDataset, Sample
 from artifact_utils.detector import Detector
 from artifact_utils.device import amp_dtype
 from artifact_utils.evaluation.grounding import measure_grounding
 from artifact_utils.images import ImageError
+from artifact_utils.kept_features import KeptFeatures
 from artifact_utils.labels import Portrait
 from artifact_utils.loaders import evaluation_loader
 from artifact_utils.metrics.calibration import fit_temperature, measure_calibration, scale_logits, scale_threshold
 from artifact_utils.metrics.scores import evaluate
 from artifact_utils.models import ArtifactClassifier
 from artifact_utils.portraits import DataError
+from artifact_utils.squares import Squares
 
 logger = logging.getLogger(__name__)
 

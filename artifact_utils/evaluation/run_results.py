@@ -13,13 +13,13 @@ from PIL import Image
 
 from artifact_utils import distributed
 from artifact_utils.audit import find_duplicates, find_leaks, outline_pixels
-from artifact_utils.cache.kept_features import KeptFeatures
 from artifact_utils.checkpoints import load_checkpoint, save_checkpoint
 from artifact_utils.config import TrainConfig
 from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
 from artifact_utils.evaluation.measuring import PREDICTION_COLUMNS, Measured, calibrated, measure, predict
 from artifact_utils.files.writing import write_json
+from artifact_utils.kept_features import KeptFeatures
 from artifact_utils.loaders import Loaders
 from artifact_utils.metrics.scores import format_table
 from artifact_utils.plots.audit_figures import plot_duplicates

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artifact_utils.cache.squares import ahead
 from artifact_utils.console import progress_bar
 from artifact_utils.detector import Detector
 from artifact_utils.device import amp_dtype
@@ -16,6 +15,7 @@ from artifact_utils.faces import Face, find_shares
 from artifact_utils.filtering.lessons import NO_LOOK, Views
 from artifact_utils.filtering.options import FilterError
 from artifact_utils.images import ImageError
+from artifact_utils.squares import ahead
 from artifact_utils.synthesis import inject
 
 logger = logging.getLogger(__name__)

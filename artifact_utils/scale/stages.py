@@ -12,7 +12,6 @@ import pyarrow as pa
 import torch
 
 from artifact_utils.audit.picture_statistics import printable
-from artifact_utils.cache.squares import ahead
 from artifact_utils.config import Aspect
 from artifact_utils.files.budgets import reserve_bytes
 from artifact_utils.images import ImageError, decode_with_size
@@ -20,6 +19,7 @@ from artifact_utils.predictions import TOO_SMALL, Prediction
 from artifact_utils.scale.score_parts import About
 from artifact_utils.scale.shards import Row, open_row
 from artifact_utils.scale.stores import Entry, Store, error_text
+from artifact_utils.squares import ahead
 from artifact_utils.transforms.looks import Seen, see
 
 FETCHED_AT_ONCE = 8  # threads of a task: an answer of an object store takes longer than decoding

@@ -6,7 +6,6 @@ from PIL import Image
 from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms import v2
 
-from artifact_utils.cache.squares import decode, decode_squares
 from artifact_utils.checkpoints import ModelInfo
 from artifact_utils.datasets import ArtifactDataset
 from artifact_utils.detector import Detector
@@ -15,6 +14,7 @@ from artifact_utils.images import ImageError
 from artifact_utils.loaders import evaluation_loader
 from artifact_utils.metrics.scores import evaluate
 from artifact_utils.portraits import list_portraits, with_made_artifacts
+from artifact_utils.squares import decode, decode_squares
 
 
 @pytest.fixture

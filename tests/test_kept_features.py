@@ -5,10 +5,10 @@ import pytest
 import torch
 from helpers import draw_portrait, weights_of
 
-from artifact_utils.cache.kept_features import CODE, PACKAGE, FeatureStore, KeptFeatures, keep_features
 from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import resolve
 from artifact_utils.evaluation.measuring import predict
+from artifact_utils.kept_features import CODE, PACKAGE, FeatureStore, KeptFeatures, keep_features
 from artifact_utils.loaders import build_loaders
 from artifact_utils.runs import TrainingInterrupted
 from artifact_utils.training import train

@@ -9,10 +9,10 @@ import pytest
 import torch
 from helpers import draw_portrait
 
-from artifact_utils.cache import squares as cache
-from artifact_utils.cache.squares import decode, decode_squares, decode_stream
+from artifact_utils import squares as cache
 from artifact_utils.files.locks import output_lock
 from artifact_utils.images import ImageError
+from artifact_utils.squares import decode, decode_squares, decode_stream
 
 SIZE = 16
 ROW = 3 * SIZE**2
@@ -161,7 +161,7 @@ def test_what_a_crash_leaves_behind_is_found_out(paths, folder, damage):
 CHILD = """
 import sys
 from pathlib import Path
-from artifact_utils.cache.squares import decode_squares
+from artifact_utils.squares import decode_squares
 decode_squares(sorted(Path(sys.argv[1]).glob("*.png")), 16, folder=Path(sys.argv[2]))
 """
 

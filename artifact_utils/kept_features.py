@@ -23,7 +23,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from artifact_utils import distributed
-from artifact_utils.cache.squares import MEMORY_BYTES
 from artifact_utils.config import ResolvedConfig, SynthesisOptions
 from artifact_utils.console import progress_bar
 from artifact_utils.datasets import ArtifactDataset, Draw, Sample
@@ -32,6 +31,7 @@ from artifact_utils.files.writing import write_bytes
 from artifact_utils.loaders import Loaders, loader_of
 from artifact_utils.models import ArtifactClassifier
 from artifact_utils.sampling import EpochSampler, KeptSampler
+from artifact_utils.squares import MEMORY_BYTES
 from artifact_utils.transforms.augmentation import augment_batch
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ N_DRAWS = 32
 """Draws of a file, at most."""
 MIN_ROUNDS = 2
 """Draws of the whole training set, however large: one shows only half of the clean portraits beside their artifacts."""
-PACKAGE = Path(__file__).parent.parent
+PACKAGE = Path(__file__).parent
 MODULES = ("datasets", "faces", "losses", "masks", "models")
 CODE = ("synthesis/**/*.py", "backbones/*.py", "transforms/*.py", *(f"{module}.py" for module in MODULES))
 """What makes the features of a draw: other code may make others."""
