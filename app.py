@@ -3,6 +3,7 @@
     python app.py                                  # http://127.0.0.1:7860: drop pictures in
     python app.py FOLDER                           # and sort this folder
     python app.py FOLDER --run runs/mine --port 7861
+    python app.py --select s3://bucket/scores      # look into what filter_images.py --engine ray has scored
     PAGE_AUTH=NAME:PASSWORD python app.py FOLDER --host 0.0.0.0   # for others on this network, too
 
 The page and filter_images.py share FOLDER.scores.sqlite: one goes on where the other stopped.

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from artifact_utils.files.writing import part_of, write_bytes
+from artifact_utils.files.writing import write_bytes
 from artifact_utils.filtering.options import FilterError
+from artifact_utils.filtering.parts_query import connect, reading, view_parts, write_csv
+from artifact_utils.filtering.scored_picture import leads_out
 from artifact_utils.predictions import TOO_SMALL
 
 if TYPE_CHECKING:
@@ -131,8 +133,8 @@ def select(config: SelectConfig) -> Selected:
         families = dict(query(f"SELECT family, count(*) FROM scores WHERE {is_flagged} GROUP BY 1 ORDER BY 2 DESC, 1"))
         folders = _folders(query, is_flagged, config)
         flagged_rows = f"path, probability, family FROM scores WHERE {is_flagged}"
-        _write(query, config.folder / "flagged.csv", flagged_rows, "2 DESC, 1")
-        _write(query, config.folder / "clean.csv", f"path, probability FROM scores WHERE NOT {is_flagged}")
+        write_csv(query, config.folder / "flagged.csv", flagged_rows, "2 DESC, 1")
+        write_csv(query, config.folder / "clean.csv", f"path, probability FROM scores WHERE NOT {is_flagged}")
         worst = query(
             "SELECT probability, path, family FROM scores WHERE probability IS NOT NULL "
             f"ORDER BY 1 DESC, 2 LIMIT {config.worst}"
@@ -145,25 +147,11 @@ def select(config: SelectConfig) -> Selected:
 @contextmanager
 def _opened(store: "Store") -> Iterator[Any]:
     """A function that answers SQL about the view ``scores`` with rows."""
-    from artifact_utils.scale.scale_options import INSTALL, ScaleError
-    from artifact_utils.scale.score_parts import part_names
-
+    connection = connect(store)
     try:
-        import duckdb
-    except ImportError as error:
-        raise ScaleError(f"this needs DuckDB, which cannot be imported ({error}): {INSTALL}") from error
-    connection = duckdb.connect()
-    try:
-        files = [store.address(name) for name in sorted(part_names(store.names()))]
-        if not files:
-            raise ScaleError(f"nothing is scored in {store} yet: run filter_images.py --engine ray")
-        if (system := store.system) is not None:
-            connection.register_filesystem(system)
-        try:
-            connection.execute(f"CREATE VIEW scores AS SELECT * FROM read_parquet({files!r})")
+        with reading(store):
+            view_parts(connection, store)
             yield lambda text: connection.execute(text).fetchall()
-        except duckdb.Error as error:
-            raise ScaleError(f"{store} cannot be read ({str(error).partition(chr(10))[0]})") from error
     finally:
         connection.close()
 
@@ -188,19 +176,8 @@ def _folders(query: Any, is_flagged: str, config: SelectConfig) -> list[Folder]:
         "FROM scores GROUP BY 1"
     )
     order = "flagged DESC, folder"
-    _write(query, config.folder / "folders.csv", text, order)
+    write_csv(query, config.folder / "folders.csv", text, order)
     return [Folder(row[0], row[1], row[2], row[3:]) for row in query(f"SELECT {text} ORDER BY {order}")]
-
-
-def _write(query: Any, path: Path, text: str, order: str = "") -> None:
-    """Write what a query gives as CSV, whole or not at all."""
-    part = part_of(path)
-    name = str(part).replace("'", "''")
-    try:
-        query(f"COPY (SELECT {text}{f' ORDER BY {order}' if order else ''}) TO '{name}' (FORMAT csv, HEADER true)")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_sheet(pictures: "Store", worst: list[tuple[float, str, str]], threshold: float, path: Path) -> None:
@@ -211,8 +188,8 @@ def _write_sheet(pictures: "Store", worst: list[tuple[float, str, str]], thresho
     with tempfile.TemporaryDirectory() as home:
         shown = []
         for i, (probability, name, family) in enumerate(worst):
-            if ".." in PurePosixPath(name).parts or name.startswith("/"):
-                continue  # no path of ours
+            if leads_out(name):
+                continue
             with suppress(ImageError, OSError):
                 content = pictures.read(pictures.entry(name))
                 if content is not None:

@@ -2,10 +2,8 @@
 
 import contextlib
 import logging
-import os
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from typing import IO
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.detector import Detector
 from artifact_utils.files.archives import ArchiveError, copy_bounded, unpack_pictures
+from artifact_utils.files.private_folders import make_private_folder
 from artifact_utils.images import PICTURE_SUFFIXES, ImageError
 from artifact_utils.predictions import Prediction
 
@@ -29,9 +28,6 @@ MAX_VISIT_BYTES, MAX_BYTES = 1_000_000_000, 8_000_000_000
 MAX_VISITS = 200
 SILENT_SECONDS = 300.0
 """After which a visitor is gone: hidden tabs of a browser ask once a minute."""
-
-
-_PREFIX = "artifact_utils.visits."
 
 
 class VisitError(ArtifactUtilsError):
@@ -73,8 +69,7 @@ class Visits:
 
     def __init__(self, detector: Detector, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.detector, self._clock = detector, clock
-        _remove_leftovers()
-        self._root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}."))  # nobody else may look into it
+        self._root = make_private_folder("visits")
         self._visits: dict[str, Visit] = {}
         self._tokens: dict[str, Checked] = {}
         self._changed = threading.Condition()
@@ -246,22 +241,3 @@ class Visits:
             logger.exception("a batch of pictures could not be scored")
             for checked in batch:
                 checked.outcome = checked.outcome or ImageError(checked.name, f"could not be scored: {error}")
-
-
-def _remove_leftovers() -> None:
-    """Remove what processes of this user have left that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        number = folder.name.removeprefix(_PREFIX).partition(".")[0]
-        with contextlib.suppress(OSError, ValueError):
-            if folder.lstat().st_uid == os.getuid() and not _is_running(int(number)):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

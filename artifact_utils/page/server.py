@@ -11,7 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 
@@ -21,12 +21,14 @@ from artifact_utils.evaluation.report_pages import list_runs
 from artifact_utils.filtering.live_folder import LiveFolder
 from artifact_utils.filtering.options import Outputs
 from artifact_utils.filtering.scoring import load_detector, with_run_in_use
+from artifact_utils.filtering.selection_view import OpenScores
 from artifact_utils.filtering.teaching import Teaching
 from artifact_utils.filtering.visits import Visits
 from artifact_utils.page.check_routes import check_routes, tell_error
 from artifact_utils.page.guard import Guard
 from artifact_utils.page.layout import CSS, HEAD, THEME, build_layout
 from artifact_utils.page.report_routes import Audit, report_routes
+from artifact_utils.page.scores_routes import scores_routes
 from artifact_utils.page.settings import PageConfig, PageError, is_loopback, on_space
 from artifact_utils.page.sort_routes import sort_routes
 from artifact_utils.page.teach_routes import teach_routes
@@ -60,7 +62,13 @@ class Page:
         self._held.close()
 
 
-def build_app(config: PageConfig, visits: Visits, teaching: Teaching | None, examples: Sequence[Path] = ()) -> FastAPI:
+def build_app(
+    config: PageConfig,
+    visits: Visits,
+    teaching: Teaching | None,
+    examples: Sequence[Path] = (),
+    scores: APIRouter | None = None,
+) -> FastAPI:
     """The whole web application, with the guard in front."""
     live = None if teaching is None else teaching.live
     app = FastAPI(openapi_url=None)
@@ -73,6 +81,8 @@ def build_app(config: PageConfig, visits: Visits, teaching: Teaching | None, exa
         app.include_router(sort_routes(live))
         app.include_router(teach_routes(teaching, visits))
         audit = Audit(live.config.folder, Outputs.of(live.config).beside("audit"))
+    if scores is not None:
+        app.include_router(scores)
     named = [config.run] if config.run is not None and config.run.is_dir() else []
 
     def runs() -> list[Path]:
@@ -93,7 +103,7 @@ def build_app(config: PageConfig, visits: Visits, teaching: Teaching | None, exa
 
     gr.mount_gradio_app(
         app,
-        build_layout(has_folder=live is not None),
+        build_layout(has_folder=live is not None, has_scores=scores is not None),
         path="/",
         footer_links=[],
         run_history=False,
@@ -138,7 +148,7 @@ def launch(
         height: of the cell's frame in pixels.
 
     Raises:
-        PageError, FilterError: the page cannot be opened as asked.
+        PageError, FilterError: the page cannot be opened as asked; ScaleError, one of these, of ``select``.
         FileError: another process is at work on the folder, or the port is taken.
     """
     config = config or PageConfig()
@@ -158,8 +168,11 @@ def launch(
         if learned.run is not None and learned.run != filtering.run:
             logger.info("%s is in use: the view Teach goes back to the model before", learned.run)
             filtering = learned
-    detector, sha256 = load_detector(filtering)
     with contextlib.ExitStack() as held:
+        scores = OpenScores(config.select, config.threshold) if config.select else None
+        if scores is not None:
+            held.callback(scores.close)
+        detector, sha256 = load_detector(filtering)
         visits = Visits(detector)
         held.callback(visits.close)
         live = teaching = None
@@ -169,7 +182,8 @@ def launch(
             teaching = Teaching(live)
             held.callback(teaching.close)
             live.start()
-        app = build_app(config, visits, teaching, [file for file in examples if file.is_file()])
+        routes = None if scores is None else scores_routes(scores, detector, sha256)
+        app = build_app(config, visits, teaching, [file for file in examples if file.is_file()], routes)
         server, worker = _serve(app, config)
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://{'127.0.0.1' if config.host in ('0.0.0.0', '::') else config.host}:{port}/"

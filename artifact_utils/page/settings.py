@@ -21,6 +21,9 @@ class PageConfig:
 
     folder: tyro.conf.Positional[Path | None] = None
     """Folder of portraits to sort. Without one there is only what people drop in."""
+    select: str = ""
+    """Look into scores that filter_images.py --engine ray has written, in a folder or at a URL such as
+    s3://bucket/scores, instead of sorting a folder."""
     run: Path | None = None
     """Run folder or .safetensors file of the model. Default: the detector that comes with the package."""
     scores: Path | None = None
@@ -51,6 +54,8 @@ class PageConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise PageError(f"--port {self.port}: choose one from 1024 to 65535, or 0 for any that is free")
+        if self.select and self.folder is not None:
+            raise PageError(f"{self.folder} and --select {self.select} exclude each other: open a page for each")
         name, colon, password = self.credentials.partition(":")
         if self.credentials and not (name and colon and len(password) >= 8):
             raise PageError("--auth: write NAME:PASSWORD, with a password of 8 characters or more")

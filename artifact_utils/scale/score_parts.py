@@ -192,7 +192,10 @@ def read_about(store: Store) -> About:
     """
     try:
         said = json.loads(store.get(ABOUT))
-        about = About(**{**said, "counted": tuple(said["counted"]), "families": tuple(said["families"])})
+        names = {name: tuple(map(str, said[name])) for name in ("counted", "families")}
+        about = About(**{**said, **names, "source": str(said["source"]), "threshold": float(said["threshold"])})
+        if not 0 <= about.threshold <= 1:
+            raise ValueError(f"the threshold is {about.threshold}")
     except FileNotFoundError as error:
         raise ScaleError(f"there are no scores in {store}: filter_images.py --engine ray writes them") from error
     except (ValueError, TypeError, KeyError) as error:  # somebody else's JSON

@@ -70,3 +70,27 @@ def page_config(family_run, portraits, tmp_path, monkeypatch):
     monkeypatch.delenv("SPACE_ID", raising=False)
     config = PageConfig(run=family_run, runs=tmp_path / "runs", port=0, device="cpu")
     return replace(config, folder=portraits)
+
+
+@pytest.fixture
+def scores_config(page_config):
+    """A page of Parquet scores of its portraits by its model: k of n gets (k + 0.5) / n, the families in turn."""
+    from artifact_utils.files.writing import file_digest
+    from artifact_utils.predictions import Prediction
+    from artifact_utils.scale.score_parts import About, ScoreParts
+    from artifact_utils.scale.stages import score_rows
+    from artifact_utils.scale.stores import LocalStore
+
+    folder = page_config.folder
+    about = About(str(folder), str(file_digest(page_config.run / "best.safetensors")), 0.5, FAMILIES, FAMILIES, 1.0)
+    store = LocalStore(folder)
+    entries = sorted(store.entries(), key=lambda entry: entry.path)
+    said: list[Prediction | str] = []
+    for k, entry in enumerate(entries):
+        p = (k + 0.5) / len(entries)
+        chances = {name: p if k % 3 == i else 0.0 for i, name in enumerate(FAMILIES)}
+        is_broken = entry.path.endswith("broken.png")
+        said.append("truncated" if is_broken else Prediction(p, p >= 0.5, FAMILIES[k % 3], chances))
+    parts = ScoreParts(LocalStore(folder.with_name("scores")), about)
+    parts.append(score_rows(tuple(entries), said, about))
+    return replace(page_config, folder=None, select=str(folder.with_name("scores")))

@@ -24,6 +24,7 @@ from helpers import draw_portrait, files_below
 
 from artifact_utils.detector import Detector
 from artifact_utils.filtering.state import open_state
+from artifact_utils.scale.scale_options import INSTALL
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install -r requirements.txt brings Playwright")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
@@ -32,6 +33,7 @@ slow = pytest.mark.skipif(os.environ.get("PAGE_TESTS") != "all", reason="slow: P
 ROOT = Path(__file__).parents[2]
 TEST_DATA = ROOT / "test_data" / "test"
 FAMILIES = ("hands", "text", "objects")
+HOSTILE = "<img src=x onerror=alert(1)>.png"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 """Pixels that a page is wider than its window."""
 
@@ -435,6 +437,53 @@ def test_every_view_at_every_width_by_day_and_by_night_without_serious_faults(br
                     assert tab.evaluate(OVERFLOW) <= 0, (name, width)
                     if width != 820:
                         assert serious_faults(Axe().run(tab)) == [], (name, scheme, width)
+
+
+def test_parquet_scores_are_looked_through(browser, serve, scores_config, portraits):
+    pytest.importorskip("duckdb", reason=f"needs DuckDB: {INSTALL}")
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = serve(scores_config)
+    with opened(browser, page.url) as tab:
+        wait_for(
+            tab, "scores-view .counts", "^6 pictures flagged of 14, about 2 of them clean .*, 1 unreadable; 13 shown"
+        )
+        wait_for(tab, "scores-view .say >> nth=0", "^Scores of portraits, by the model [0-9a-f]{8}$")
+        tiles = tab.locator("scores-view .tile")
+        sync_api.expect(tiles).to_have_count(13)
+        assert tiles.first.get_attribute("aria-label") == f"{HOSTILE}: flagged, 89% hands"
+        tab.locator("scores-view .plot input").fill("0.25")
+        wait_for(tab, "scores-view .counts", "^10 pictures flagged of 14, about 4 of them clean")
+        tab.get_by_label("Show").select_option("borderline")
+        wait_for(tab, "scores-view .counts", "; 3 shown")
+        tab.locator("scores-view .plot input").fill("0.5")
+        wait_for(tab, "scores-view .counts", "; 7 shown")
+        assert tiles.first.get_attribute("aria-label") == "06.png: 46% hands"
+        tab.get_by_label("Family").select_option("text")
+        wait_for(tab, "scores-view .counts", "^2 pictures flagged of 4, .*; 2 shown")
+        tab.get_by_label("Show").select_option("unreadable")
+        wait_for(tab, "scores-view .counts", "; 1 shown")
+        tab.get_by_label("Show").select_option("worst")
+        wait_for(tab, "scores-view .counts", "; 4 shown")
+        keep_screenshot(tab, "scores")
+        tab.locator("scores-view .grid").focus()
+        tab.keyboard.press(" ")
+        tab.wait_for_function("document.querySelector('scores-view img.map').style.opacity > 0.5")
+        wait_for(tab, "scores-view .bars", "text75%")
+        keep_screenshot(tab, "scores-large", full=False)
+        (portraits / "07.png").unlink()
+        tab.keyboard.press("ArrowRight")
+        wait_for(tab, "scores-view .viewer .bad", "07.png has gone since it was scored")
+        tab.keyboard.press("Escape")
+        with tab.expect_download() as download:
+            tab.get_by_role("link", name="All flagged").click()
+        assert len(list(csv.DictReader(io.StringIO(download.value.path().read_text())))) == 6
+        tab.get_by_role("button", name="Read anew").click()
+        wait_for(tab, "scores-view .counts", "^2 pictures flagged of 4")
+        for width in (390, 820, 1280):
+            tab.set_viewport_size({"width": width, "height": 900})
+            assert tab.evaluate(OVERFLOW) <= 0, width
+            assert serious_faults(Axe().run(tab)) == [], width
 
 
 GRADIOS_OWN = {"landmark-one-main", "page-has-heading-one", "region", "aria-allowed-attr", "aria-valid-attr-value"}

@@ -23,6 +23,7 @@ def plain_environment(monkeypatch):
         ({"share": True, "auth": "me"}, "write NAME:PASSWORD, with a password of 8 characters or more"),
         ({"auth": "me:short"}, "write NAME:PASSWORD"),
         ({"port": 70_000}, "--port 70000: choose one from 1024 to 65535, or 0"),
+        ({"folder": Path("faces"), "select": "scores"}, "faces and --select scores exclude each other: open a page"),
         ({"folder": Path("nowhere")}, "no folder nowhere: name a folder of portraits, or none"),
     ],
 )

@@ -32,6 +32,13 @@ export class Histogram {
     this.paint();
   }
 
+  // flagged: how many pictures are from each of the thresholds 0, 1/1000, ..., 1 on
+  drawCurve(flagged) {
+    const step = (flagged.length - 1) / BINS;
+    this.bins = this.bins.map((_, i) => flagged[i * step] - (i === BINS - 1 ? 0 : flagged[(i + 1) * step]));
+    this.paint();
+  }
+
   paint() {
     const highest = Math.sqrt(Math.max(1, ...this.bins)); // roots, so that few are seen beside many
     const bars = this.bins.map((n, i) => {

@@ -1,5 +1,5 @@
 // One picture, large, with the heat map laid over it.
-import { make, percent } from "./requests.js";
+import { ask, make, percent } from "./requests.js";
 
 export class Viewer {
   // buttons: [label, action] pairs; step(by) shows another picture; keys(event) may handle a key itself
@@ -16,13 +16,14 @@ export class Viewer {
     });
     this.family = make("select", { class: "number", "aria-label": "heat map of", onchange: () => this.drawMap() });
     this.mapSays = make("p", { class: "soft say" });
+    this.mapBox = make("div", {}, "Heat map of ", this.family, this.opacity);
+    this.failed = make("p", { class: "say bad", role: "alert" });
     this.dialog = make(
       "dialog", { class: "viewer", "aria-label": "one picture" },
       make("div", { class: "inside" },
         make("div", { class: "stage" }, this.picture, this.map),
         make("div", {},
-          this.title, this.verdict, this.bars, this.unsure,
-          make("div", {}, "Heat map of ", this.family, this.opacity, this.mapSays),
+          this.title, this.verdict, this.failed, this.bars, this.unsure, this.mapBox, this.mapSays,
           make("div", { class: "row" },
             ...buttons.map(([text, action]) => make("button", { class: "act", type: "button", onclick: action }, text))),
           make("div", { class: "row" },
@@ -38,6 +39,7 @@ export class Viewer {
       event.preventDefault();
       event.stopPropagation();
     });
+    this.picture.addEventListener("error", () => this.tellFault());
     this.map.addEventListener("load", () => { this.mapSays.textContent = ""; this.fade(); });
     this.map.addEventListener("error", () => { this.mapSays.textContent = "no heat map of this picture"; });
     holder.append(this.dialog);
@@ -54,10 +56,16 @@ export class Viewer {
 
   drawMap() {
     this.map.style.opacity = 0;
-    this.map.hidden = !this.shown.map;
+    this.map.hidden = this.mapBox.hidden = !this.shown.map;
+    this.mapSays.textContent = this.shown.noMap ?? "";
     if (!this.shown.map) return;
     this.mapSays.textContent = "drawing where the detector sees it …";
     this.map.src = this.shown.map(this.family.value);
+  }
+
+  async tellFault() { // an <img> does not say why
+    const { picture } = this.shown;
+    try { await ask(picture); } catch (error) { if (this.shown.picture === picture) this.failed.textContent = error.message; }
   }
 
   tell(families, unsure) {
@@ -69,10 +77,11 @@ export class Viewer {
     this.unsure.replaceChildren(...(unsure ?? []).map((line) => make("li", {}, line)));
   }
 
-  // said: {name, picture, map(family), verdict, kind, families: {name: p}, counted, unsure, note}
+  // said: {name, picture, map(family), noMap: why there is none, verdict, kind, families: {name: p}, unsure, note}
   show(said) {
     this.shown = said;
     this.title.textContent = said.name;
+    this.failed.textContent = "";
     this.picture.src = said.picture;
     this.picture.alt = `${said.name}: ${said.verdict}`;
     this.verdict.replaceChildren(make("span", { class: `verdict ${said.kind}` }, said.verdict), said.note ? ` ${said.note}` : "");
