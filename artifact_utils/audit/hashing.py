@@ -11,7 +11,7 @@ def upright_phash(grey: npt.NDArray[np.uint8]) -> str:
     ones and whose left and right halves differ more than the other two.
 
     Two pictures with this hash in common may be copies of each other, unless they were cropped or written on: of 540
-    such copies (``benchmarks/audit.py``) 464 have the hash of another copy, and no other portrait has.
+    such copies (``benchmarks/audit.py``) 523 have the hash of another copy, and no other portrait has.
 
     Args:
         grey: (S, S) uint8, S even.
