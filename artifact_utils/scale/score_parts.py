@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from artifact_utils.predictions import TOO_SMALL
 from artifact_utils.scale.scale_options import ScaleError
-from artifact_utils.scale.stores import DIGEST_BYTES, Store, entry_digest
+from artifact_utils.scale.stores import DIGEST_BYTES, Store, entry_digest, error_text
 
 ABOUT = "_about.json"
 FORMAT = "artifact_utils scores 1"
@@ -139,12 +139,16 @@ class ScoreParts:
         """Write the next part.
 
         Raises:
-            ScaleError: another run has written one meanwhile.
+            ScaleError: another run has written one meanwhile, or the file system does not take it.
         """
         try:
             self.store.put_new(part_name(self._next), _parquet(rows))
         except FileExistsError as error:
             raise ScaleError(f"another run is at work on {self.store}: wait for it, or go on with that") from error
+        except OSError as error:
+            raise ScaleError(
+                f"{self.store} cannot be written to ({error_text(error)}): the same command goes on from what is there"
+            ) from error
         self._next += 1
 
     def forget_unseen(self, known: Known) -> int:

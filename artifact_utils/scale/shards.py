@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from artifact_utils.scale.scale_options import ScaleError
 from artifact_utils.scale.score_parts import find_digests
-from artifact_utils.scale.stores import Entry, Store
+from artifact_utils.scale.stores import Entry, Store, error_text
 
 if TYPE_CHECKING:
     from artifact_utils.transforms.looks import Seen
@@ -58,9 +59,12 @@ def list_shards(store: Store, digests: npt.NDArray[np.bytes_]) -> Iterator[dict[
     Args:
         store: of the pictures.
         digests: of the pictures that have a row, sorted.
+
+    Raises:
+        ScaleError: the file system does not answer any more.
     """
     entries, fresh = store.entries(), list[Entry]()
-    while found := list(islice(entries, LOOK_UP)):
+    while found := _next_entries(store, entries):
         asked = np.array([entry.digest() for entry in found], digests.dtype)
         places = find_digests(digests, asked)
         if (places >= 0).any():
@@ -71,6 +75,15 @@ def list_shards(store: Store, digests: npt.NDArray[np.bytes_]) -> Iterator[dict[
             del fresh[:SHARD]
     if fresh:
         yield _batch(Shard(entries=tuple(fresh)))
+
+
+def _next_entries(store: Store, entries: Iterator[Entry]) -> list[Entry]:
+    try:
+        return list(islice(entries, LOOK_UP))
+    except OSError as error:
+        raise ScaleError(
+            f"{store} cannot be listed to the end ({error_text(error)}): the same command goes on from what is scored"
+        ) from error
 
 
 def _batch(shard: Shard) -> dict[str, list[bytes]]:

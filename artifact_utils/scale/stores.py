@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -214,11 +215,7 @@ class ObjectStore:
         try:
             if next(self._infos(), None) is None:
                 raise ScaleError(f"there is nothing in {self.url}: name a folder of portraits")
-        except (OSError, PermissionError) as error:
-            raise ScaleError(f"{self.url} cannot be read ({error_text(error)}): {_way_out(error)}") from error
-        except ScaleError:
-            raise
-        except Exception as error:  # botocore has a class for every way in which credentials can be missing
+        except OSError as error:
             raise ScaleError(f"{self.url} cannot be read ({error_text(error)}): {_way_out(error)}") from error
 
     def entries(self) -> Iterator[Entry]:
@@ -231,13 +228,17 @@ class ObjectStore:
         """What the file system says of each file; S3 is asked for a page after the other."""
         system, folder = self._open()
         if not self._is_s3:
-            for parent, _, files in system.walk(folder, detail=True):
-                yield from ({**info, "name": f"{parent.rstrip('/')}/{name}"} for name, info in files.items() if name)
+            with _os_errors():
+                for parent, _, files in system.walk(folder, detail=True):
+                    yield from (
+                        {**info, "name": f"{parent.rstrip('/')}/{name}"} for name, info in files.items() if name
+                    )
             return
         bucket, _, prefix = folder.partition("/")
         asked = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else ""}
         while True:
-            page = system.call_s3("list_objects_v2", **asked)
+            with _os_errors():
+                page = system.call_s3("list_objects_v2", **asked)
             for found in page.get("Contents", []):
                 yield {**found, "name": f"{bucket}/{found['Key']}", "size": found["Size"]}
             if not page.get("IsTruncated"):
@@ -247,7 +248,8 @@ class ObjectStore:
     def entry(self, path: str) -> Entry:
         system, folder = self._open()
         try:
-            return _entry(path, system.info(f"{folder}/{path}", refresh=True))
+            with _os_errors():
+                return _entry(path, system.info(f"{folder}/{path}", refresh=True))
         except FileNotFoundError as error:
             raise ImageError(path, "no such file") from error
 
@@ -258,7 +260,8 @@ class ObjectStore:
         content = b""
         if entry.size:
             try:  # no more than was listed and a byte: another version may be of any size
-                content = system.cat_file(f"{folder}/{entry.path}", start=0, end=entry.size + 1)
+                with _os_errors():
+                    content = system.cat_file(f"{folder}/{entry.path}", start=0, end=entry.size + 1)
             except FileNotFoundError as error:
                 raise ImageError(entry.path, "no such file") from error
         if len(content) != entry.size:
@@ -270,14 +273,16 @@ class ObjectStore:
     def names(self) -> list[str]:
         system, folder = self._open()
         try:
-            found = system.ls(folder, detail=False, refresh=True)
+            with _os_errors():
+                found = system.ls(folder, detail=False, refresh=True)
         except FileNotFoundError:
             return []
         return [name.rpartition("/")[2] for name in found if name.rstrip("/") != folder]
 
     def get(self, name: str) -> bytes:
         system, folder = self._open()
-        return system.cat_file(f"{folder}/{name}")
+        with _os_errors():
+            return system.cat_file(f"{folder}/{name}")
 
     def address(self, name: str) -> str:
         return f"{self.url}/{name}"
@@ -288,14 +293,16 @@ class ObjectStore:
 
     def put(self, name: str, content: bytes) -> None:
         system, folder = self._open()
-        self._make_folder()
-        system.pipe_file(f"{folder}/{name}", content)
+        with _os_errors():
+            self._make_folder()
+            system.pipe_file(f"{folder}/{name}", content)
 
     def put_new(self, name: str, content: bytes) -> None:
         system, folder = self._open()
-        self._make_folder()
         try:
-            system.pipe_file(f"{folder}/{name}", content, mode="create")
+            with _os_errors():
+                self._make_folder()
+                system.pipe_file(f"{folder}/{name}", content, mode="create")
         except OSError as error:
             if self._holds(name, content):  # written, and the answer was lost: it was asked for once more
                 return
@@ -319,6 +326,17 @@ class ObjectStore:
             return False
 
 
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    """Raise what the packages behind fsspec raise as an OSError: theirs are of many kinds, as when nobody answers."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # botocore and aiohttp have classes of their own, with no other base
+        raise OSError(error_text(error)) from error
+
+
 def _entry(path: str, info: dict[str, Any]) -> Entry:
     """From what file systems say of a file, each in words of its own."""
     changed = next((info[key] for key in ("LastModified", "mtime", "last_modified", "updated") if info.get(key)), 0)
@@ -335,8 +353,8 @@ def error_text(error: BaseException) -> str:
     return text.strip().partition("\n")[0][:300] or type(error).__name__
 
 
-def _way_out(error: BaseException) -> str:
-    kind = type(error).__name__
+def _way_out(error: OSError) -> str:
+    kind = type(error.__cause__ or error).__name__  # botocore has one for each way in which credentials can be missing
     if "Credentials" in kind or "Token" in kind or isinstance(error, PermissionError):
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to those of someone who may"
     if isinstance(error, FileNotFoundError):

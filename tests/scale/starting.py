@@ -14,6 +14,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # on a machine that does other things, too
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "300")  # of 60 a process without an answer ends
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # nobody is asked whether this is a machine of Amazon's
     os.environ["AWS_MAX_ATTEMPTS"] = "3"
 

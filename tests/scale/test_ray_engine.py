@@ -77,7 +77,7 @@ def test_a_bucket_that_refuses_now_and_then_is_scored_whole(ray, s3, run, tmp_pa
         store.put(f"{i}.png", (tmp_path / f"{i}.png").read_bytes())
     store.put("empty.png", b"")
 
-    def refuse_each_once(method, path):
+    def refuse_each_once(method, path, query):
         return (method, path) not in refused and not refused.add((method, path))
 
     s3.faults = refuse_each_once
@@ -86,7 +86,7 @@ def test_a_bucket_that_refuses_now_and_then_is_scored_whole(ray, s3, run, tmp_pa
     assert (summary.new, summary.counts.unreadable) == (7, 1) and s3.n_refused >= 8
     assert summary.scores == "s3://bucket/scores"
 
-    def refuse_one_always(method, path):
+    def refuse_one_always(method, path, query):
         return path.endswith("3.png")
 
     s3.faults = refuse_one_always
@@ -98,6 +98,36 @@ def test_a_bucket_that_refuses_now_and_then_is_scored_whole(ray, s3, run, tmp_pa
     assert score_urls(elsewhere, open_detector=SlowDetector).new == 1
     assert rows_of(elsewhere.scores)["empty.png"]["reason"] == "empty file"
     assert all(row["etag"] for row in rows_of(elsewhere.scores).values())
+
+
+def test_a_slow_bucket_is_scored_whole_and_a_page_of_its_listing_that_is_refused_is_asked_for_again(
+    ray, s3, run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "4")  # names of a page
+    store = open_store("s3://bucket/faces")
+    for i in range(10):
+        draw_portrait(tmp_path / "face.png", seed=i, artifact=False)
+        store.put(f"{i}.png", (tmp_path / "face.png").read_bytes())
+    config = ScaleConfig("s3://bucket/faces", str(tmp_path / "scores"), run=run, device="cpu")
+
+    def refuse_second_page(method, path, query):
+        return "continuation-token" in query
+
+    s3.faults = refuse_second_page
+    with pytest.raises(ScaleError, match=r"s3://bucket/faces cannot be listed to the end \(.*: the same command goes"):
+        score_urls(config, open_detector=SlowDetector)
+    n_before = len(rows_of(config.scores))
+    assert n_before < 10
+
+    refused = set()
+
+    def refuse_each_later_page_once(method, path, query):
+        return "continuation-token" in query and query not in refused and not refused.add(query)
+
+    s3.faults, s3.delay = refuse_each_later_page_once, lambda path: 0.1 + 0.1 * (sum(path.encode()) % 5)
+    summary = score_urls(config, open_detector=SlowDetector)
+    assert (summary.new, summary.counts.n, len(refused)) == (10 - n_before, 10, 2)
+    assert set(rows_of(config.scores)) == {f"{i}.png" for i in range(10)}
 
 
 def test_what_a_stage_raises_on_purpose_is_said_and_what_is_scored_is_kept(scaled):

@@ -77,6 +77,15 @@ def test_of_two_runs_only_one_can_append(parts, tmp_path):
     ]  # fmt: skip
 
 
+def test_a_store_that_takes_no_more_is_an_error_and_the_same_run_can_go_on(parts, monkeypatch):
+    with monkeypatch.context() as full:
+        full.setattr(LocalStore, "put", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(ScaleError, match=r"cannot be written to \(No space left on device\): the same command"):
+            parts.append(rows("a"))
+    parts.append(rows("a"))
+    assert parts.count().n == 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,6 +1,7 @@
 """Listing, decoding and scoring as functions of shards, without Ray."""
 
 import hashlib
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -91,6 +92,21 @@ def test_a_picture_that_cannot_be_fetched_has_no_row(folder, monkeypatch):
     monkeypatch.setattr(LocalStore, "read", refuse)
     ended = scored(shard, folder)
     assert len(ended.rows) == 9 and ended.unfetched == ("'0/4.png': 503 Slow Down",)
+
+
+def test_a_listing_that_breaks_off_is_an_error_and_what_was_listed_before_is_scored(folder, monkeypatch):
+    monkeypatch.setattr(shards_module, "LOOK_UP", 2)
+    monkeypatch.setattr(shards_module, "SHARD", 2)
+
+    class BreaksOff(LocalStore):
+        def entries(self):
+            yield from islice(super().entries(), 4)
+            raise OSError("503 Slow Down")
+
+    shards = list_shards(BreaksOff(folder), NOTHING)
+    assert [len(open_row({"shard": next(shards)["shard"][0]}).entries) for _ in range(2)] == [2, 2]
+    with pytest.raises(ScaleError, match=r"cannot be listed to the end \(503 Slow Down\): the same command goes on"):
+        next(shards)
 
 
 def test_one_execution_alone_gets_the_ticket():

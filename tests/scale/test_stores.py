@@ -82,7 +82,7 @@ def test_a_write_whose_answer_was_lost_counts(s3):
     store = open_store("s3://bucket/scores")
     answered = []
 
-    def lose_the_first_answer(method, path):
+    def lose_the_first_answer(method, path, query):
         if method == "PUT" and path.endswith("part") and not answered:
             answered.append(path)
             other = open_store("s3://bucket/scores")
@@ -117,3 +117,35 @@ def test_missing_credentials_and_buckets_are_one_sentence(s3, monkeypatch):
     with pytest.raises(ScaleError, match=r"cannot be read \(.*redentials.*\): set AWS_ACCESS_KEY_ID and AWS_SECRET"):
         open_store("s3://bucket/faces").check()
     assert "AWS_ACCESS_KEY_ID" not in os.environ
+
+
+@pytest.mark.parametrize("fault", ["nobody answers", "the answer takes too long"])
+def test_a_store_without_an_answer_is_an_error_of_the_operating_system(fault, s3, monkeypatch):
+    """So that a picture is asked for again by the next run, and a command ends with a sentence."""
+    import fsspec
+
+    fsspec.filesystem("s3").clear_instance_cache()
+    store = open_store("s3://bucket/faces")
+    store.put("a.png", b"a")
+    entry = store.entry("a.png")
+    if fault == "nobody answers":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    else:
+        s3.delay = lambda path: 0.5
+    impatient = {"config_kwargs": {"read_timeout": 0.1, "retries": {"max_attempts": 0}}}
+    monkeypatch.setitem(fsspec.config.conf, "s3", impatient)
+    fsspec.filesystem("s3").clear_instance_cache()
+    silent = open_store("s3://bucket/faces")
+    monkeypatch.setattr(silent.system, "retries", 2)
+    for ask in (
+        lambda: list(silent.entries()),
+        lambda: silent.read(entry),
+        lambda: silent.entry("a.png"),
+        silent.names,
+        lambda: silent.put_new("b", b"b"),
+    ):
+        with pytest.raises(OSError, match=r"[Cc]onnect|[Tt]imeout"):
+            ask()
+    with pytest.raises(ScaleError, match=r"cannot be read \(.*\): look at the address \(AWS_ENDPOINT_URL\)"):
+        silent.check()
+    fsspec.filesystem("s3").clear_instance_cache()
