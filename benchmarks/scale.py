@@ -3,7 +3,7 @@
     python benchmarks/scale.py single --n 400                 # streamed, bare network, ImageFolder + DataLoader
     python benchmarks/scale.py memory --n 200000            # peak memory of scoring 1,000 and that many files
     python benchmarks/scale.py ray --n 20000                  # Ray with 1 and 2 workers against the built-in engine
-    python benchmarks/scale.py cluster --n 4000               # 1 and 4 nodes of ray.cluster_utils, fake scoring time
+    python benchmarks/scale.py cluster --n 8000               # 1 and 4 nodes of ray.cluster_utils, fake scoring time
     python benchmarks/scale.py rows --n 10000000              # select on that many rows
 
 Ray and DuckDB need python -m pip install -e ".[scale]". All that one command compares is measured in it, in turn.
@@ -142,7 +142,8 @@ def ray(n: int, run: Path | None, workers: tuple[int, ...] = (1, 2)) -> None:
         folder, model = Path(home) / "faces", run or store_model(Path(home))
         draw_portraits(folder, n)
         builtin = seconds(lambda: score_folder(FilterConfig(folder, model, Path(home) / "scores.csv", device="cpu")))
-        print(f"{n:,} JPEGs of 512 px, {os.cpu_count()} cores\n  built-in engine {n / builtin:.1f} img/s", flush=True)
+        print(f"{n:,} JPEGs of 512 px, {os.cpu_count()} cores, {torch.get_num_threads()} threads of the network")
+        print(f"  built-in engine {n / builtin:.1f} img/s", flush=True)
         for number in workers:
             config = ScaleConfig(str(folder), f"{home}/scores{number}", run=model, device="cpu", workers=number)
             taken = seconds(partial(score_urls, config))
@@ -156,11 +157,31 @@ def ray(n: int, run: Path | None, workers: tuple[int, ...] = (1, 2)) -> None:
 
 
 class FakeDetector:
-    """Sleeps where a network would compute, so that a node needs no core of its own."""
+    """Sleeps where a network would compute, so that a node needs no core of its own.
+
+    Args:
+        folder: for a file of the times at which pictures were scored.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.times = Path(folder) / f"{os.getpid()}.times"
+        self.times.parent.mkdir(exist_ok=True)
 
     def judge(self, pictures: list[Seen]) -> list[Prediction]:
         time.sleep(FAKE_SECONDS * len(pictures))
+        with self.times.open("a") as file:
+            file.writelines(f"{time.time()}\n" for _ in pictures)
         return [Prediction(0.1, False) for _ in pictures]
+
+
+def speed_of_all(folder: str, number: int) -> float:
+    """Images a second while all fake detectors were at work: once the last had begun, until the first had ended."""
+    times = [np.loadtxt(path, ndmin=1) for path in Path(folder).glob("*.times")]
+    if len(times) < number:
+        return float("nan")
+    begin, end = max(found[0] for found in times), min(found[-1] for found in times)
+    together = np.concatenate(times)
+    return float(((together > begin) & (together <= end)).sum() / (end - begin)) if end > begin else float("nan")
 
 
 def cluster(n: int, nodes: tuple[int, ...] = (1, 4)) -> None:
@@ -182,13 +203,16 @@ def cluster(n: int, nodes: tuple[int, ...] = (1, 4)) -> None:
             config = ScaleConfig(
                 f"{home}/faces", f"{home}/scores{number}", run=model, device="cpu", workers=number, address="auto"
             )
-            taken = seconds(partial(score_urls, config, open_detector=FakeDetector))
-            again = seconds(partial(score_urls, config, open_detector=FakeDetector))
-            speeds[number] = n / (taken - again)
+            times = f"{home}/times{number}"
+            taken = seconds(partial(score_urls, config, open_detector=partial(FakeDetector, times)))
+            again = seconds(partial(score_urls, config, open_detector=partial(FakeDetector, f"{times}-again")))
+            speeds[number] = n / taken, n / (taken - again), speed_of_all(times, number)
             ray_package.shutdown()
             machines.shutdown()
-            share = speeds[number] / (speeds[nodes[0]] / nodes[0] * number)
-            print(f"{number} nodes: {speeds[number]:.1f} img/s, {share:.2f} of linear; start {again:.1f} s", flush=True)
+            print(f"{number} nodes, {taken:.1f} s, of which the start takes {again:.1f} s")
+            titles = ("with the start", "without it", "while all nodes score")
+            for title, speed, first in zip(titles, speeds[number], speeds[nodes[0]], strict=True):
+                print(f"  {title:24}{speed:8.1f} img/s, {speed / first * nodes[0] / number:.2f} of linear", flush=True)
 
 
 def rows(n: int) -> None:

@@ -1,5 +1,6 @@
 """An S3 server of this machine, by moto, that can be told to fail or to be slow."""
 
+import logging
 import threading
 import time
 import urllib.request
@@ -33,6 +34,7 @@ class S3Server:
         }
 
     def __enter__(self) -> "S3Server":
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
