@@ -287,7 +287,7 @@ def test_a_reload_or_a_kill_in_mid_scoring_loses_nothing(browser, page_config):
             wait_for(tab, "sort-view .counts", "1 label of yours")
             process.send_signal(signal.SIGKILL)
             process.wait()
-            wait_for(tab, "sort-view .bad", "the server does not answer: is it still running in its terminal?")
+            wait_for(tab, "sort-view > .bad", "the server does not answer: is it still running in its terminal?")
             keep_screenshot(tab, "no-server")
         process, url = start_app(page_config.folder, page_config.run)
         with opened(browser, url) as tab:
