@@ -56,6 +56,12 @@ def view_parts(connection: "DuckDBPyConnection", store: "Store") -> None:
     )
 
 
+def folder_of_path(depth: int) -> str:
+    """The SQL for the folder that a path lies in, of so many levels; ``.`` for none."""
+    parts = f"string_split(path, '/')[:least(len(string_split(path, '/')) - 1, {depth})]"
+    return f"coalesce(nullif(array_to_string({parts}, '/'), ''), '.')"
+
+
 @contextmanager
 def reading(store: "Store") -> Iterator[None]:
     """Errors of DuckDB as those of the package."""

@@ -12,7 +12,7 @@ import tyro
 
 from artifact_utils.files.writing import write_bytes
 from artifact_utils.filtering.options import FilterError
-from artifact_utils.filtering.parts_query import connect, reading, view_parts, write_csv
+from artifact_utils.filtering.parts_query import connect, folder_of_path, reading, view_parts, write_csv
 from artifact_utils.filtering.scored_picture import leads_out
 from artifact_utils.predictions import TOO_SMALL
 
@@ -165,15 +165,13 @@ def _share_threshold(query: Any, share: float) -> float:
 
 
 def _folders(query: Any, is_flagged: str, config: SelectConfig) -> list[Folder]:
-    parts = f"string_split(path, '/')[:least(len(string_split(path, '/')) - 1, {config.depth})]"
-    name = f"coalesce(nullif(array_to_string({parts}, '/'), ''), '.')"
     bins = ", ".join(
         f'count(*) FILTER (least(floor(probability * {BINS}), {BINS - 1}) = {i}) AS "from {i / BINS}"'
         for i in range(BINS)
     )
     text = (
-        f"{name} AS folder, count(*) AS pictures, count(*) FILTER ({is_flagged}) AS flagged, {bins} "
-        "FROM scores GROUP BY 1"
+        f"{folder_of_path(config.depth)} AS folder, count(*) AS pictures, "
+        f"count(*) FILTER ({is_flagged}) AS flagged, {bins} FROM scores GROUP BY 1"
     )
     order = "flagged DESC, folder"
     write_csv(query, config.folder / "folders.csv", text, order)

@@ -18,7 +18,7 @@ import numpy as np
 
 from artifact_utils.files.private_folders import make_private_folder
 from artifact_utils.filtering.options import FilterError
-from artifact_utils.filtering.parts_query import connect, reading, view_parts, write_csv
+from artifact_utils.filtering.parts_query import connect, folder_of_path, reading, view_parts, write_csv
 from artifact_utils.filtering.score_table import threshold_curve
 from artifact_utils.filtering.scored_picture import local_picture
 from artifact_utils.predictions import TOO_SMALL
@@ -33,7 +33,6 @@ KEPT_ROWS = 200_000
 KEPT_CURVES = 100
 MOST_FOLDERS = 1000
 """That are told apart, those with the most pictures."""
-_FOLDER = "CASE WHEN contains(path, '/') THEN split_part(path, '/', 1) ELSE '.' END"
 
 
 @dataclass(frozen=True)
@@ -99,8 +98,8 @@ class OpenScores:
             cursor.execute(
                 "CREATE OR REPLACE TABLE copied AS SELECT coalesce(path, '') AS path, coalesce(size, -1) AS size, "
                 "coalesce(mtime_ns, -1) AS mtime_ns, coalesce(etag, '') AS etag, probability, "
-                f"coalesce(family, '') AS family, coalesce(reason, '') AS reason, {families}, {_FOLDER} AS folder "
-                "FROM scores ORDER BY probability DESC NULLS LAST"
+                f"coalesce(family, '') AS family, coalesce(reason, '') AS reason, {families}, "
+                f"{folder_of_path(1)} AS folder FROM scores ORDER BY probability DESC NULLS LAST"
             )
             with self._lock:
                 self._version += 1
