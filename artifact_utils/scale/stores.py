@@ -25,6 +25,7 @@ from artifact_utils.scale.scale_options import INSTALL, ScaleError
 
 LOCAL = ("file", "local")
 DIGEST_BYTES = 16
+WRITE_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -295,14 +296,14 @@ class ObjectStore:
         system, folder = self._open()
         with _os_errors():
             self._make_folder()
-            system.pipe_file(f"{folder}/{name}", content)
+            system.pipe_file(f"{folder}/{name}", content, **self._deadline())
 
     def put_new(self, name: str, content: bytes) -> None:
         system, folder = self._open()
         try:
             with _os_errors():
                 self._make_folder()
-                system.pipe_file(f"{folder}/{name}", content, mode="create")
+                system.pipe_file(f"{folder}/{name}", content, mode="create", **self._deadline())
         except OSError as error:
             if self._holds(name, content):  # written, and the answer was lost: it was asked for once more
                 return
@@ -313,6 +314,11 @@ class ObjectStore:
     @property
     def _is_s3(self) -> bool:
         return self.url.startswith(("s3:", "s3a:"))
+
+    def _deadline(self) -> dict[str, float]:
+        """For a write: aiohttp can lose its timeout when the server says 100 Continue, and would wait for good."""
+        system, _ = self._open()
+        return {"timeout": WRITE_SECONDS} if system.async_impl else {}
 
     def _make_folder(self) -> None:
         system, folder = self._open()
@@ -331,8 +337,10 @@ def _os_errors() -> Iterator[None]:
     """Raise what the packages behind fsspec raise as an OSError: theirs are of many kinds, as when nobody answers."""
     try:
         yield
-    except OSError:
-        raise
+    except OSError as error:
+        if error.args:
+            raise
+        raise OSError(error_text(error)) from error  # of fsspec's deadlines, which say nothing
     except Exception as error:  # botocore and aiohttp have classes of their own, with no other base
         raise OSError(error_text(error)) from error
 
