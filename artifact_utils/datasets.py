@@ -121,8 +121,7 @@ class ArtifactDataset(Dataset[Sample]):
 
     def _frame(self, draw: Draw, made: int | None) -> Frame:
         """How a draw is framed; an artifact that somebody labelled is never cut off."""
-        rng = np.random.default_rng([draw.seed, 3])
-        if not self.frames or rng.random() >= self.frames:
+        if not self.frames or (rng := np.random.default_rng([draw.seed, 3])).random() >= self.frames:
             return Frame()
         frame = draw_frame(rng, self._face(draw.index), self.image_size)
         labelled = made is None and self.portraits[draw.index].label == ARTIFACT
@@ -131,11 +130,9 @@ class ArtifactDataset(Dataset[Sample]):
     def _edited(self, opened: "_Opened", seed: int) -> "_Opened":
         """A clean picture with the harmless edits that its seed draws."""
         square = opened.square
-        rng = np.random.default_rng([seed, 1])
-        if self.harmless_fraction and rng.random() < self.harmless_fraction:
+        if self.harmless_fraction and (rng := np.random.default_rng([seed, 1])).random() < self.harmless_fraction:
             square, _ = harmless_edit(square, rng, face=opened.face)
-        rng = np.random.default_rng([seed, 4])
-        if self.twins and rng.random() < self.twins:
+        if self.twins and (rng := np.random.default_rng([seed, 4])).random() < self.twins:
             square, _ = harmless_edit(square, rng, face=opened.face, kinds=[twin.__name__ for twin in TWINS])
         return replace(opened, square=square)
 
