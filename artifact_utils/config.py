@@ -296,7 +296,7 @@ def resolve(config: TrainConfig) -> ResolvedConfig:
     from artifact_utils.backbones import check_arch
     from artifact_utils.device import resolve_device
 
-    if config.init:
+    if config.init and not config.resume:  # a run that goes on has what the model had
         config = _as_begun(config)
     device = resolve_device(config.device)
     arch = resolve_arch(device, config.weights) if config.arch == "auto" else config.arch

@@ -35,7 +35,7 @@ def heat_map(
     """Draw where in a picture a detector sees an artifact, whatever its backbone.
 
     Args:
-        detector: with any backbone of the registry, frozen or not.
+        detector: of any architecture, frozen or not.
         source: whatever ``load_image`` takes.
         method: "locator" asks the model itself, the others look at its gradients; "auto" is the locator where the model
             has one and Grad-CAM where not.
@@ -122,7 +122,7 @@ def feature_maps(
     """What the stages of a backbone make of a picture, from edges near the input to parts of faces near the output.
 
     Args:
-        detector: with any backbone of the registry.
+        detector: of any architecture.
         source: whatever ``load_image`` takes.
         stages: how many, spread evenly over the backbone, the last one included.
 

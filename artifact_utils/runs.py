@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import logging
-import math
 import os
 import signal
 import tempfile
@@ -29,8 +28,6 @@ STATES = ("last.pt", "previous.pt")
 CHECKSUM_BYTES = 16  # at the end of a state, where the readers of its zip format look for nothing
 OF_THE_MACHINE = ("out", "device", "workers", "cache", "cache_gb")
 """What a run may be continued with anew; everything else stays as it was."""
-MAX_LOSS_GROWTH = 1000
-"""Times its first value that the loss may reach; beyond that the run has diverged."""
 
 
 class RunError(ArtifactUtilsError):
@@ -75,11 +72,6 @@ class Progress:
             self.best_score, self.best_epoch = _score(row), self.epoch
         self.history.append(row)
         self.epoch += 1
-
-    def has_diverged(self, loss: float) -> bool:
-        """Whether a loss is not finite, or beyond ``MAX_LOSS_GROWTH`` times the first one that was asked about."""
-        self.first_loss = loss if self.first_loss is None else self.first_loss
-        return not loss <= MAX_LOSS_GROWTH * self.first_loss or not math.isfinite(loss)
 
 
 def _score(row: Mapping[str, float]) -> tuple[float, float]:

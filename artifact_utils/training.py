@@ -55,6 +55,8 @@ WARMUP_EPOCHS = 0.5
 MAX_GRADIENT_NORM = 1.0
 TEACHER_SHARE = 0.5
 """Weight of the teachers' opinion beside the label."""
+MAX_LOSS_GROWTH = 1000
+"""Times its first value that the loss may reach; beyond that the run has diverged."""
 READ_EVERY = 10
 """Steps between two looks at the loss: each look makes a GPU wait."""
 
@@ -141,7 +143,7 @@ def train_one_epoch(loader: DataLoader[Sample], learner: "Learner", progress: Pr
     """Go once through the training set; returns the mean loss.
 
     Raises:
-        RunError: the loss is not finite any more, or has grown beyond ``runs.MAX_LOSS_GROWTH``.
+        RunError: the loss is not finite any more, or has grown beyond ``MAX_LOSS_GROWTH`` times the first one.
         TrainingInterrupted: a stop was requested; this epoch will be done again.
     """
     config, sampler = learner.config, loader.sampler
@@ -266,9 +268,11 @@ class Learner:
         """Stop a run that has diverged.
 
         Raises:
-            RunError: the loss is not finite, or has grown beyond ``runs.MAX_LOSS_GROWTH``.
+            RunError: the loss is not finite, or has grown beyond ``MAX_LOSS_GROWTH`` times the first one.
         """
-        if progress.has_diverged(loss):
+        if progress.first_loss is None:
+            progress.first_loss = loss
+        if not math.isfinite(loss) or loss > MAX_LOSS_GROWTH * progress.first_loss:
             raise RunError(
                 f"the loss is {loss:.3g} in epoch {progress.epoch + 1}, {progress.first_loss:.3g} at the start: the "
                 f"training has diverged; start a new run with a --lr below {self.config.lr:.2g}"

@@ -221,6 +221,19 @@ def test_a_run_can_start_from_another(config, tmp_path):
     assert load_checkpoint(second / "best.safetensors")[1].image_size == 32
 
 
+def test_a_run_that_began_with_another_goes_on_without_it(config, tmp_path):
+    first = train(replace(config, epochs=1))
+    begun = replace(config, init=str(first), out=tmp_path / "second", arch="auto", image_size=None, epochs=2)
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(begun, on_epoch_end=stop)
+    shutil.rmtree(first)
+    assert train(TrainConfig(data=config.data, out=begun.out, resume=True, device="cpu")) == begun.out
+
+
 @pytest.mark.parametrize("also_at", [(), (48,)])
 def test_evaluation_may_look_at_larger_pictures_and_more_than_once(config, also_at):
     run = train(replace(config, epochs=1, eval_size=64, also_at=also_at))

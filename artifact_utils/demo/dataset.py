@@ -73,7 +73,7 @@ def build_demo_dataset(
         DemoDataError: a parameter out of range, or ``out`` holds something else.
     """
     out = Path(out)
-    _check(n_train, n_test, size, artifact_fraction, suffix)
+    _check(n_train, n_test, size, artifact_fraction, seed, suffix)
     parameters = {
         "recipe": RECIPE,
         "n_train": n_train,
@@ -106,13 +106,15 @@ def build_demo_dataset(
     return out
 
 
-def _check(n_train: int, n_test: int, size: int, artifact_fraction: float, suffix: str) -> None:
+def _check(n_train: int, n_test: int, size: int, artifact_fraction: float, seed: int, suffix: str) -> None:
     if n_train < 0 or n_test < 0:
         raise DemoDataError(f"the numbers of pictures must not be negative: n_train={n_train}, n_test={n_test}")
     if not 64 <= size <= 1024:
         raise DemoDataError(f"size must lie between 64 and 1024 pixels, not {size}")
     if not 0 <= artifact_fraction <= 1:
         raise DemoDataError(f"artifact_fraction must lie in [0, 1], not {artifact_fraction}")
+    if seed < 0:
+        raise DemoDataError(f"the seed must not be negative: {seed}")
     if suffix not in _SUFFIXES:
         raise DemoDataError(f"suffix must be one of {', '.join(_SUFFIXES)}, not {suffix!r}")
 

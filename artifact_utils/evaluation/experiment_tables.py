@@ -38,16 +38,11 @@ def summarise(folder: Path) -> pd.DataFrame:
         ExperimentError: there is no finished run.
     """
     rows = []
-    for file in sorted(folder.glob("*/metrics.json")):
-        metrics = json.loads(file.read_text())
-        row = {"variant": file.parent.name.rpartition("-")[0], "parameters": metrics["parameters"] / 1e6}
-        row["seconds"] = metrics["train_seconds"]
-        for measure, path in MEASURES.items():
-            value = metrics["validation"]
-            for key in path:
-                value = value[key]
-            row[measure] = value
-        rows.append(row)
+    for file in _finished(folder):
+        try:
+            rows.append({"variant": file.parent.name.rpartition("-")[0], **_read_row(file)})
+        except (ValueError, KeyError, TypeError, RecursionError) as error:  # whatever the file holds
+            raise ExperimentError(f"{file} is damaged ({error}): remove that run, and train it again") from error
     if not rows:
         raise ExperimentError(f"no finished run in {folder}: run the notebook of that number")
     groups = pd.DataFrame(rows).groupby("variant")
@@ -58,6 +53,22 @@ def summarise(folder: Path) -> pd.DataFrame:
         for place, end in ((1, "low"), (2, "high")):
             table[f"{measure} {end}"] = [intervals[name][place] for name in table.index]
     return table.sort_values("macro F1", ascending=False)
+
+
+def _finished(folder: Path) -> list[Path]:
+    """The results of the runs in a folder; an evaluation of a run has such a file, too, but no config."""
+    return sorted(file for file in folder.glob("*/metrics.json") if file.with_name("config.json").exists())
+
+
+def _read_row(file: Path) -> dict[str, float]:
+    metrics = json.loads(file.read_text())
+    row = {"parameters": metrics["parameters"] / 1e6, "seconds": metrics["train_seconds"]}
+    for measure, path in MEASURES.items():
+        value = metrics["validation"]
+        for key in path:
+            value = value[key]
+        row[measure] = value
+    return row
 
 
 def family_table(folder: Path) -> pd.DataFrame:
@@ -107,7 +118,7 @@ def leaderboard(root: Path) -> str:
         ExperimentError: there is no finished run.
     """
     tables = []
-    for folder in sorted(path for path in root.glob("*") if any(path.glob("*/metrics.json"))):
+    for folder in sorted(path for path in root.glob("*") if _finished(path)):
         table = summarise(folder)
         rows = [[folder.name, *MEASURES, "parameters", "seconds", "seeds"]]
         for name, row in table.iterrows():

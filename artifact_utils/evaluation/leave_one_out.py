@@ -9,7 +9,7 @@ same with an artifact made on each, and its labelled artifacts. One threshold fo
 more false alarms than --false-alarms. Finished models are kept, so the command can be interrupted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,7 @@ def main() -> None:
     from artifact_utils.files.tables import write_frame
     from artifact_utils.plots import plot_slices
 
+    check_shares(_generators(config, [p for side in _sides(config) for p in side]), arguments.false_alarms, limits)
     predictions = leave_one_out(arguments.folder, config)
     threshold = common_threshold(predictions, arguments.false_alarms, limits)
     table = by_generator(predictions, threshold)
@@ -77,19 +78,11 @@ def leave_one_out(folder: Path, config: TrainConfig) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    from artifact_utils.evaluation.experiment_tables import ExperimentError
     from artifact_utils.evaluation.experiments import train_variants
-    from artifact_utils.labels import ARTIFACT
-    from artifact_utils.portraits import list_portraits
 
-    splits = [split for split in ("train", "val", "test") if (config.data / split).is_dir()]
-    listed = [list_portraits(config.data, s, need_artifacts=False, skip_broken=config.skip_broken) for s in splits]
+    listed = _sides(config)
     portraits = [portrait for side in listed for portrait in side]
-    generators = sorted({p.generator for p in portraits if p.generator and p.label != ARTIFACT})
-    if len(generators) < 2:
-        raise ExperimentError(
-            f"{config.data} names {len(generators)} generators: two are needed, as GENERATOR/PERSON in groups.csv"
-        )
+    generators = _generators(config, portraits)
     variants = {
         f"without {name}": replace(config, without_generator=name, test=False, draws=_draws(config, listed[0], name))
         for name in generators
@@ -101,6 +94,31 @@ def leave_one_out(folder: Path, config: TrainConfig) -> "pd.DataFrame":
         tables.append(_score(folder / f"without {name}-{config.seed}", own, config.data).assign(generator=name))
     table = pd.concat(tables, ignore_index=True)
     return table[["path", "generator", "artifacts", "kind", "target", "probability"]]
+
+
+def _sides(config: TrainConfig) -> "list[list[Portrait]]":
+    """The portraits of each part of the data set, the training ones first."""
+    from artifact_utils.portraits import list_portraits
+
+    splits = [split for split in ("train", "val", "test") if (config.data / split).is_dir()]
+    return [list_portraits(config.data, s, need_artifacts=False, skip_broken=config.skip_broken) for s in splits]
+
+
+def _generators(config: TrainConfig, portraits: "list[Portrait]") -> list[str]:
+    """Those that have clean portraits.
+
+    Raises:
+        ExperimentError: fewer than two.
+    """
+    from artifact_utils.evaluation.experiment_tables import ExperimentError
+    from artifact_utils.labels import ARTIFACT
+
+    generators = sorted({p.generator for p in portraits if p.generator and p.label != ARTIFACT})
+    if len(generators) < 2:
+        raise ExperimentError(
+            f"{config.data} names {len(generators)} generators: two are needed, as GENERATOR/PERSON in groups.csv"
+        )
+    return generators
 
 
 def _draws(config: TrainConfig, portraits: "list[Portrait]", generator: str) -> int:
@@ -149,6 +167,21 @@ def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame"
     return table
 
 
+def check_shares(generators: Collection[str], most: float, most_of: Mapping[str, float]) -> dict[str, float]:
+    """The share of clean portraits that may be flagged, of each generator.
+
+    Raises:
+        ConfigError: a share is out of range, or there is no such generator.
+    """
+    if unknown := sorted(most_of.keys() - set(generators)):
+        raise ConfigError(f"no generator {unknown[0]!r}: there are {', '.join(sorted(generators))}")
+    shares = {generator: most_of.get(generator, most) for generator in generators}
+    for generator, share in shares.items():
+        if not 0 <= share < 1:
+            raise ConfigError(f"a share of {share} false alarms for {generator}: choose one from 0 to below 1")
+    return shares
+
+
 def common_threshold(predictions: "pd.DataFrame", most: float, most_of: Mapping[str, float] | None = None) -> float:
     """The lowest threshold at which no generator has more than its share of clean portraits flagged.
 
@@ -166,14 +199,8 @@ def common_threshold(predictions: "pd.DataFrame", most: float, most_of: Mapping[
     from artifact_utils.labels import CLEAN
 
     clean = predictions[predictions["target"] == CLEAN]
-    limits = dict.fromkeys(clean["generator"].unique(), most)
-    if unknown := sorted((most_of or {}).keys() - limits.keys()):
-        raise ConfigError(f"no generator {unknown[0]!r}: there are {', '.join(sorted(limits))}")
-    limits |= most_of or {}
     threshold = 0.0
-    for generator, share in limits.items():
-        if not 0 <= share < 1:
-            raise ConfigError(f"a share of {share} false alarms for {generator}: choose one from 0 to below 1")
+    for generator, share in check_shares(clean["generator"].unique(), most, most_of or {}).items():
         scores = sorted(clean.loc[clean["generator"] == generator, "probability"], reverse=True)
         n_allowed = int(share * len(scores))
         passed = scores[n_allowed]  # the highest that must not be flagged

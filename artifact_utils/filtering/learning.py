@@ -18,7 +18,7 @@ from artifact_utils.detector import Detector
 from artifact_utils.device import one_thread
 from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.labelled import Labelled, groups_of, labelled_pictures, path_below
-from artifact_utils.filtering.lesson_report import Learned, report, taught_model, write_run
+from artifact_utils.filtering.lesson_report import Learned, measure_lesson, taught_model, write_run
 from artifact_utils.filtering.lesson_views import OnProgress, Seer
 from artifact_utils.filtering.lessons import FOLDS, REPEATS, Labels, joined, teach
 from artifact_utils.filtering.listing import list_pictures
@@ -189,7 +189,7 @@ def _write(
         raise FilterError(f"--learned {run} is there already: name a new folder")
     with one_thread():
         lesson = teach(labels, detector.info.temperature, seed=seed)
-        learned = report(run, detector.info, labels, lesson, names, seed, steps.one_more)
+        learned = measure_lesson(run, detector.info, labels, lesson, names, seed, steps.one_more)
     counted = [detector.info.families.index(name) for name in detector.families] or [0]
     file = model_file(config)
     model, info = taught_model(file, lesson, counted)

@@ -134,7 +134,7 @@ def _row(title: str, before: float, after: float, name: str, learned: Learned) -
     return f"  {title:<18}{cells[0]:<24}{cells[1]:<24}{text.replace('[', ' [', 1)}"
 
 
-def report(
+def measure_lesson(
     run: Path, info: ModelInfo, labels: Labels, lesson: Lesson, names: list[str], seed: int,
     on_lesson: Callable[[], object] | None = None,
 ) -> Learned:  # fmt: skip

@@ -1,5 +1,6 @@
 """The options of ``organize_dataset.py``, what it does with them, and how it reports that."""
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from artifact_utils.organize.manifest import REJECTED, SPLITS, OrganizeError
 from artifact_utils.organize.people_masks import place_masks, read_families, remove_masks
 from artifact_utils.organize.placing import apply, undo
 from artifact_utils.organize.planning import Plan, plan
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,5 +105,10 @@ def _report(plan: Plan, config: OrganizeConfig) -> None:
             print(f"  {source!r}: {reason}")
     _, clean, artifacts = lines[-1]
     if artifacts > clean:
-        print(f"WARNING: {artifacts:,} of {clean + artifacts:,} pictures are labelled as artifacts: probably inverted.")
-        print(f"If so, run again with --undo, and then with --artifact-label {1 - config.artifact_label}.")
+        logger.warning(
+            "%s of %s pictures are labelled as artifacts: probably inverted; if so, run again with --undo, then with "
+            "--artifact-label %d",
+            f"{artifacts:,}",
+            f"{clean + artifacts:,}",
+            1 - config.artifact_label,
+        )

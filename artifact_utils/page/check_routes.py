@@ -21,7 +21,7 @@ SIDES = {"small": 240, "large": 1280}
 KEPT = {"cache-control": "private, max-age=3600"}
 
 
-def describe(checked: Checked, detector: Detector) -> dict[str, Any]:
+def describe_check(checked: Checked, detector: Detector) -> dict[str, Any]:
     """What is said of a picture, for the page."""
     said: dict[str, Any] = {"token": checked.token, "name": checked.name}
     outcome = checked.outcome
@@ -95,7 +95,7 @@ def check_routes(visits: Visits, examples: Sequence[Path]) -> APIRouter:
         for checked in visit.pictures[since:]:
             if checked.outcome is None:
                 break
-            done.append(describe(checked, visits.detector))
+            done.append(describe_check(checked, visits.detector))
         return {
             "total": len(visit.pictures),
             "queued": visits.queued(visit),

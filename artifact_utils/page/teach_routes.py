@@ -40,7 +40,7 @@ def teach_routes(teaching: Teaching, visits: Visits) -> APIRouter:
             "in_use": teaching.in_use,
             "progress": asdict(teaching.progress),
             "scoring": asdict(live.progress),
-            "lesson": describe(teaching),
+            "lesson": describe_lesson(teaching),
         }
 
     @routes.post("/start")
@@ -73,7 +73,7 @@ def teach_routes(teaching: Teaching, visits: Visits) -> APIRouter:
     return routes
 
 
-def describe(teaching: Teaching) -> dict[str, Any] | None:
+def describe_lesson(teaching: Teaching) -> dict[str, Any] | None:
     """What was learned last, for the page."""
     learned = teaching.learned
     if learned is None:

@@ -72,7 +72,7 @@ def lit(alpha: np.ndarray, light: np.ndarray, roundness: float, bumps: np.ndarra
 
     Args:
         alpha: its shape (H, W).
-        light: unit vector (3,) towards the light, see ``compositing.light_from``.
+        light: unit vector (3,) towards the light, see ``light_from``.
         roundness: how far from its edge, in pixels, the thing curves.
         bumps: height (H, W) in pixels on top of that.
     """

@@ -126,6 +126,7 @@ def test_folder_with_something_else_is_refused(tmp_path: Path) -> None:
         ({"size": 8}, "size must lie between"),
         ({"suffix": ".gif"}, "suffix must be one of .png, .jpg, not '.gif'"),
         ({"n_train": -1}, "must not be negative"),
+        ({"seed": -1}, "the seed must not be negative"),
     ],
 )
 def test_parameters_out_of_range_are_named(tmp_path: Path, change: dict, message: str) -> None:

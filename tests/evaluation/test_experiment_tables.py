@@ -16,6 +16,7 @@ from artifact_utils.evaluation.leaderboard import BEGIN, END, main, write_betwee
 def write_run(folder, name, macro_f1):
     run = folder / name
     run.mkdir(parents=True)
+    (run / "config.json").write_text("{}")
     validation = {"macro_f1": macro_f1, "roc_auc": 0.9, "classes": {"artifacts": {"recall": 0.8}}}
     (run / "metrics.json").write_text(
         json.dumps({"parameters": 3_400_000, "train_seconds": 10, "validation": validation})
@@ -59,6 +60,19 @@ def test_the_leaderboard_goes_between_its_marks_and_nowhere_else(runs):
     assert readme.read_text() == "no marks"
     with pytest.raises(ExperimentError, match="no finished"):
         leaderboard(runs / "05_x" / "none-0")
+
+
+def test_an_evaluation_is_no_run_and_damaged_results_are_named(runs):
+    (runs / "vgg19" / "evaluation").mkdir(parents=True)
+    (runs / "vgg19" / "evaluation" / "metrics.json").write_text("{}")
+    (runs / "05_x" / "evaluation").mkdir()
+    (runs / "05_x" / "evaluation" / "metrics.json").write_text("{}")
+    assert summarise(runs / "05_x").index.tolist() == ["light", "none"]
+    assert "vgg19" not in leaderboard(runs)
+    for content in ("{}", "[1]", "{"):
+        (runs / "05_x" / "none-0" / "metrics.json").write_text(content)
+        with pytest.raises(ExperimentError, match=r"none-0.metrics\.json is damaged"):
+            leaderboard(runs)
 
 
 def test_families_have_an_area_of_their_own(runs):

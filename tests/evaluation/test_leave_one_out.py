@@ -100,6 +100,19 @@ def test_unknown_generators_and_impossible_shares_are_named(tmp_path, monkeypatc
         main()
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [(["--false-alarms", "2"], "a share of 2.0"), (["--false-alarms-of", "films=0.1"], "no generator 'films'")],
+)
+def test_impossible_shares_are_told_before_anything_is_trained(two_generators, tmp_path, monkeypatch, asked, message):
+    folder = tmp_path / "models"
+    data = ["--data", str(two_generators), "--folder", str(folder)]
+    monkeypatch.setattr(sys, "argv", ["leave_one_out", *data, *asked])
+    with pytest.raises(ConfigError, match=message):
+        main()
+    assert not folder.exists()
+
+
 def test_found_artifacts_and_false_alarms_are_counted_by_generator():
     table = by_generator(predictions(), 0.2).set_index("value")
     assert table.loc["photos", ["artifacts", "found", "clean", "flagged"]].tolist() == [2, 1, 20, 0]
