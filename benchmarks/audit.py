@@ -27,11 +27,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import tyro
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from artifact_utils.audit import find_duplicates, find_issues, scan
 from artifact_utils.audit.scanning import pictures as pictures_below
+from artifact_utils.console import read_arguments, run_cli
 
 SAME_CHECKS = {
     "dark": "dark",
@@ -312,4 +312,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_cli(lambda: read_arguments(main, __doc__))

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from PIL import Image
 
 from artifact_utils.checkpoints import ModelInfo
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.demo.openpeople import bases, cut_portrait
 from artifact_utils.detector import Detector
 from artifact_utils.device import keep_freed_memory
@@ -89,4 +89,4 @@ def main(run: Path | None = None, n: int = 400, batch_size: int = 8, rounds: int
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_cli(lambda: read_arguments(main, __doc__))

@@ -15,13 +15,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-import tyro
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from artifact_utils.config import TrainConfig, resolve
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.labels import CLASS_NAMES
 from artifact_utils.loaders import build_loaders
 from artifact_utils.transforms.looks import PAD_COLOUR, build_transforms, to_square
@@ -117,4 +117,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_cli(lambda: read_arguments(main, __doc__))

@@ -20,8 +20,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
-import tyro
 
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.demo.openpeople import bases, cut_portrait
 from artifact_utils.files.model_files import pretrained_file
 from artifact_utils.files.writing import file_digest
@@ -107,4 +107,4 @@ def main(n: int = 200_000, folder: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_cli(lambda: read_arguments(main, __doc__))

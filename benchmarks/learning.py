@@ -19,6 +19,7 @@ import tyro
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.detector import Detector, pretrained_file
 from artifact_utils.filtering.lesson_views import Seer
 from artifact_utils.filtering.lessons import Labels, Lesson, cross_validate, joined, scores, teach, untaught
@@ -171,4 +172,4 @@ def show(n: int, results: list[dict[str, float]]) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_cli(lambda: main(read_arguments(Arguments, __doc__)))

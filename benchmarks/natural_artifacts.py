@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
 from artifact_utils.metrics import evaluate
@@ -96,4 +97,4 @@ def show_share(name: str, rows: list[dict[str, str]], detector: Detector) -> Non
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_cli(lambda: read_arguments(main, __doc__))

@@ -16,6 +16,7 @@ import numpy as np
 import tyro
 
 from artifact_utils.config import TrainConfig
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.detector import Detector
 from artifact_utils.images import ImageError
 from artifact_utils.metrics import evaluate
@@ -79,4 +80,4 @@ def show(name: str, run: Path, folder: Path, rows: list[dict[str, str]]) -> None
 
 
 if __name__ == "__main__":
-    tyro.cli(main, description=__doc__)
+    run_cli(lambda: read_arguments(main, __doc__))

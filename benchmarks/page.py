@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tyro
+
+from artifact_utils.console import read_arguments, run_cli
 
 ROOT = Path(__file__).parents[1]
 ASK_SECONDS = 0.35  # the page's own
@@ -130,4 +131,4 @@ def tell(visitors: list[Visitor], seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_cli(lambda: main(read_arguments(Arguments, __doc__)))

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import tyro
 
 from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import TrainConfig, resolve
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.datasets import Sample
 from artifact_utils.labels import FAMILY_NAMES
 from artifact_utils.runs import Progress, restore, save
@@ -63,4 +63,4 @@ def main(arch: str = "efficientnet_lite0", rounds: int = 5) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_cli(lambda: read_arguments(main, __doc__))

@@ -27,6 +27,7 @@ import tyro
 from PIL import Image
 
 from artifact_utils.checkpoints import ModelInfo, save_checkpoint
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.demo.openpeople import bases, cut_portrait
 from artifact_utils.detector import Detector
 from artifact_utils.device import keep_freed_memory
@@ -271,4 +272,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_cli(lambda: read_arguments(main, __doc__))

@@ -9,9 +9,9 @@ import time
 
 import cv2
 import numpy as np
-import tyro
 from joblib import Parallel, cpu_count, delayed
 
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.demo.openpeople import bases, cut_portrait
 from artifact_utils.faces import Face
 from artifact_utils.synthesis import FAMILIES, KINDS, harmless_edit, inject
@@ -68,4 +68,4 @@ def main(size: int = 256, n: int = 200, workers: int | None = None, kinds: bool 
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_cli(lambda: read_arguments(main, __doc__))

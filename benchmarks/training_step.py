@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable
 
 import torch
-import tyro
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from artifact_utils.checkpoints import initial_model
 from artifact_utils.config import PRESETS, ResolvedConfig, TrainConfig, resolve
+from artifact_utils.console import read_arguments, run_cli
 from artifact_utils.datasets import Sample
 from artifact_utils.device import keep_freed_memory
 from artifact_utils.labels import FAMILY_NAMES
@@ -127,4 +127,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_cli(lambda: read_arguments(main, __doc__))
