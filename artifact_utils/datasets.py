@@ -185,6 +185,19 @@ class ArtifactDataset(Dataset[Sample]):
         return Sample(image.as_subclass(Tensor), target, moved.as_subclass(Tensor), said)
 
 
+def unchanged(portraits: Sequence[Portrait], image_size: int, *, squares: Squares | None = None) -> ArtifactDataset:
+    """Portraits as they are, to be evaluated: nothing at random, and made artifacts where the face is.
+
+    Raises:
+        ImageError: one of them cannot be read.
+    """
+    find_faces = any(portrait.made is not None for portrait in portraits)
+    dataset = ArtifactDataset(portraits, image_size, v2.Identity(), squares=squares, find_faces=find_faces)
+    for error in dataset.rejected:
+        raise error
+    return dataset
+
+
 @dataclass(frozen=True)
 class _Opened:
     """A square picture, uint8 (S, S, 3), its label, the family of its artifact (empty where nobody knows) and where

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from torchvision.transforms import v2
 
-from artifact_utils.datasets import ArtifactDataset
+from artifact_utils.datasets import unchanged
 from artifact_utils.detector import Detector
 from artifact_utils.explain import Method, heat_map
 from artifact_utils.images import load_image
@@ -100,13 +99,14 @@ def point_at_made_artifacts(
 
     Raises:
         ValueError: no portraits.
+        ImageError: one of them cannot be read.
     """
     if not portraits:
         raise ValueError("no clean portraits to make artifacts on")
     made = [
         portrait for portrait in with_made_artifacts(portraits, seed=seed, kinds=kinds) if portrait.made is not None
     ]
-    dataset = ArtifactDataset(made, detector.info.image_size, v2.Identity(), find_faces=True)
+    dataset = unchanged(made, detector.info.image_size)
     maps: dict[str, list[npt.NDArray[np.float32]]] = {method: [] for method in methods}
     masks = []
     for index in range(len(dataset)):
@@ -134,10 +134,7 @@ def _picture_and_mask(portrait: Portrait, image_size: int) -> tuple[Path | npt.N
     """What a model saw of a portrait: a made artifact is made again, on the square of the size that it was made on."""
     if portrait.made is None:
         return portrait.path, read_mask(portrait)
-    dataset = ArtifactDataset([portrait], image_size, v2.Identity())
-    for error in dataset.rejected:
-        raise error
-    square, _, mask, *_ = dataset[0]
+    square, _, mask, *_ = unchanged([portrait], image_size)[0]
     return square.permute(1, 2, 0).numpy(), (mask[0].numpy() > 0)
 
 

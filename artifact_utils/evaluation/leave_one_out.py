@@ -130,9 +130,8 @@ def _draws(config: TrainConfig, portraits: "list[Portrait]", generator: str) -> 
 def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame":
     """The portraits of one generator, and each clean one with a made artifact, by the model that never saw it."""
     import pandas as pd
-    from torchvision.transforms import v2
 
-    from artifact_utils.datasets import ArtifactDataset
+    from artifact_utils.datasets import unchanged
     from artifact_utils.detector import Detector, checkpoint_file
     from artifact_utils.evaluation.measuring import predict
     from artifact_utils.files.tables import write_frame
@@ -148,9 +147,7 @@ def _score(run: Path, portraits: "list[Portrait]", root: Path) -> "pd.DataFrame"
     clean = [portrait for portrait in portraits if portrait.label != ARTIFACT]
     natural = [portrait for portrait in portraits if portrait.label == ARTIFACT]
     shown = [*with_made_artifacts(clean), *natural]
-    dataset = ArtifactDataset(shown, detector.info.image_size, v2.Identity(), find_faces=True)
-    for error in dataset.rejected:
-        raise error
+    dataset = unchanged(shown, detector.info.image_size)
     logits, targets = predict(detector.model, evaluation_loader(dataset, 32))
     table = pd.DataFrame(
         {

@@ -13,11 +13,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.transforms import v2
 
 from artifact_utils import distributed
 from artifact_utils.checkpoints import ModelInfo
-from artifact_utils.datasets import ArtifactDataset, Sample
+from artifact_utils.datasets import ArtifactDataset, Sample, unchanged
 from artifact_utils.detector import Detector
 from artifact_utils.device import amp_dtype
 from artifact_utils.evaluation.grounding import measure_grounding
@@ -123,11 +122,7 @@ def measure(
         ImageError: one of the portraits cannot be read. A mask that cannot be used is only warned of, and then
             nothing is said of what is grounded.
     """
-    find_faces = any(portrait.made is not None for portrait in portraits)
-    size = detector.info.image_size
-    dataset = ArtifactDataset(portraits, size, v2.Identity(), squares=squares, find_faces=find_faces)
-    for error in dataset.rejected:
-        raise error
+    dataset = unchanged(portraits, detector.info.image_size, squares=squares)
     if logits is None:
         logits, _ = predict(detector.model, evaluation_loader(dataset, batch_size))
     info, targets = detector.info, dataset.targets.numpy()

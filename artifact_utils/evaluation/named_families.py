@@ -5,9 +5,8 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torchvision.transforms import v2
 
-from artifact_utils.datasets import ArtifactDataset, family_of
+from artifact_utils.datasets import family_of, unchanged
 from artifact_utils.detector import Detector
 from artifact_utils.labels import ARTIFACT, Portrait
 from artifact_utils.metrics.bootstrap import share_interval
@@ -28,10 +27,7 @@ def name_families(detector: Detector, portraits: Sequence[Portrait]) -> list[str
     """
     if not detector.families:
         return [""] * len(portraits)
-    find_faces = any(portrait.made is not None for portrait in portraits)
-    dataset = ArtifactDataset(portraits, detector.info.image_size, v2.Identity(), find_faces=find_faces)
-    for error in dataset.rejected:
-        raise error
+    dataset = unchanged(portraits, detector.info.image_size)
     counted = [detector.info.families.index(name) for name in detector.families]
     named: list[str] = []
     for first in range(0, len(dataset), BATCH):
