@@ -9,7 +9,7 @@ from artifact_utils.scale.scale_options import INSTALL
 pytest.importorskip("ray", reason=f"needs Ray: {INSTALL}")
 
 
-@pytest.mark.parametrize("kill", choose(4, seed=0), ids=lambda kill: kill.target)
+@pytest.mark.parametrize("kill", list(choose(4, seed=0)), ids=lambda kill: kill.target)
 def test_every_picture_has_one_row(kill, run, tmp_path):
     folder = draw_folder(tmp_path / "faces", 2000)
     expected = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
