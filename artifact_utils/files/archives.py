@@ -1,6 +1,8 @@
 """Taking pictures out of a zip that may be hostile: bounded in number, bytes and memory, its names never followed."""
 
+import errno
 import secrets
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,6 +15,11 @@ MAX_LISTING_BYTES = 1 << 22
 """Of a zip file's table of contents, which is read whole: some 40,000 names."""
 _END, _END_BYTES, _ZIP64 = b"PK\5\6", 22, b"PK\6\7"
 _PIECE = 1 << 20
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ArithmeticError,
+    ValueError, LookupError,
+)  # fmt: skip
+"""What zipfile raises of bytes that are no zip, names that are no text included."""
 
 
 class ArchiveError(FileError):
@@ -51,8 +58,12 @@ def unpack_pictures(
                 with opened.open(entry) as content:
                     n_bytes = copy_bounded(content, target, max_bytes(), name)
                 yield name, target, n_bytes
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OverflowError) as error:
+    except _DAMAGED as error:
         raise ArchiveError(f"the zip is damaged ({error}): make it anew") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a place in the file that there is not
+            raise
+        raise ArchiveError("the zip is damaged: make it anew") from error
 
 
 def _check_listing(archive: Path) -> None:

@@ -261,6 +261,7 @@ def _copy_and_remove(
     if not os.access(b".", os.W_OK, dir_fd=from_folder):
         raise PermissionError(errno.EACCES, "nothing can be removed from its folder", os.fsdecode(name))
     with _opened(from_folder, name) as source:
+        copied = _version(os.fstat(source))
         try:
             _copy_to_fresh_name(source, to_folder, part, expected)
             give_free_name(to_folder, part, new_name)
@@ -274,10 +275,19 @@ def _copy_and_remove(
     with contextlib.suppress(OSError):  # not every file system can
         os.fsync(to_folder)
     try:
+        now = os.stat(name, dir_fd=from_folder, follow_symlinks=False)
+        if _version(now) != copied:
+            raise FileError(f"{os.fsdecode(name)!r} was replaced while it was copied: run again")
         os.unlink(name, dir_fd=from_folder)
-    except OSError:
+    except FileNotFoundError:  # somebody has removed it, or a network drive was asked twice: this is the only copy
+        return
+    except (OSError, FileError):
         os.unlink(new_name, dir_fd=to_folder)
         raise
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _copy_to_fresh_name(source: int, folder: int, name: bytes, expected: Content) -> None:

@@ -11,6 +11,7 @@ from artifact_utils.files.copies import TEMPORARY_NAME, place
 from artifact_utils.files.tables import read_csv, write_csv
 from artifact_utils.files.writing import file_digest, is_part
 from artifact_utils.filtering.labelled import groups_of, labelled_pictures
+from artifact_utils.filtering.moving import settle_moves
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.state import State, open_state
@@ -51,6 +52,7 @@ def export_labels(config: FilterConfig) -> Exported:
     if not Outputs.of(config).state.exists():
         raise FilterError(f"{config.folder} was not scored yet, so nothing is labelled in it")
     with open_state(config) as state:
+        settle_moves(state)
         return export_state(state, config.export_labels)
 
 

@@ -3,7 +3,9 @@
 import os
 
 from artifact_utils.files.tables import read_csv
+from artifact_utils.filtering.moving import settle_moves
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
+from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.state import open_state
 from artifact_utils.labels import ARTIFACT, CLEAN
 
@@ -23,6 +25,7 @@ def import_labels(config: FilterConfig) -> str:
     table = config.labels
     if table is None or not table.is_file():
         raise FilterError(f"no table {table}: name one with the columns file and label")
+    follow_rename(config)
     if not Outputs.of(config).state.exists():
         raise FilterError(f"{config.folder} was not scored yet: score it first with filter_images.py {config.folder}")
     labels: dict[bytes, int] = {}
@@ -32,6 +35,7 @@ def import_labels(config: FilterConfig) -> str:
             raise FilterError(f"{table}, line {number}: label {row['label']!r}: write artifact or clean")
         labels[os.fsencode(row["file"])] = verdict
     with open_state(config) as state:
+        settle_moves(state)
         scored = {score.path for score in state.scores()}
         if missing := sorted(set(labels) - scored):
             raise FilterError(

@@ -22,6 +22,7 @@ from artifact_utils.filtering.lesson_report import Learned, measure_lesson, taug
 from artifact_utils.filtering.lesson_views import OnProgress, Seer
 from artifact_utils.filtering.lessons import FOLDS, REPEATS, Labels, joined, teach
 from artifact_utils.filtering.listing import list_pictures
+from artifact_utils.filtering.moving import settle_moves
 from artifact_utils.filtering.options import FilterConfig, FilterError, Outputs
 from artifact_utils.filtering.renamed_folder import follow_rename
 from artifact_utils.filtering.scoring import load_detector, model_file, with_run_in_use
@@ -158,6 +159,7 @@ def _material(config: FilterConfig) -> Material:
     if not Outputs.of(config).state.exists():
         raise FilterError(f"{config.folder} was not scored yet, so nothing is labelled in it")
     with open_state(config) as state:
+        settle_moves(state)
         return gather(state, config)
 
 

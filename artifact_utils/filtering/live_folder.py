@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -101,13 +101,12 @@ class LiveFolder:
 
     @contextmanager
     def _opened(self) -> Iterator[State]:
-        state = State(self._state.path, self._state.folder)
         try:
-            yield state
+            with closing(State(self._state.path, self._state.folder)) as state:
+                yield state
         except sqlite3.Error as error:
-            raise FilterError(f"{state.path} cannot be used ({error}): set that right, and try again") from error
-        finally:
-            state.close()
+            path = self._state.path
+            raise FilterError(f"{path} cannot be used ({error}): set that right, and try again") from error
 
     # Scoring
 

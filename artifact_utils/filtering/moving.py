@@ -155,6 +155,7 @@ def put_back(state: State, config: FilterConfig) -> int:
 
 
 def _return_batch(state: State, folder: OpenFolder, moved: OpenFolder, moves: list[Move]) -> int:
+    moves = [m._replace(content=moved.content(m.destination) or m.content) for m in moves]  # it may have been edited
     state.set_step(moves, RETURNING)
     done = _each(moves, lambda m: move(moved, m.destination, folder, m.source, m.content, m.part))
     folder.sync(m.source for m in done)

@@ -70,11 +70,17 @@ def _valid_rows(table: Path, folder: Path) -> Iterator[Score]:
 def _whole_rows(table: Path) -> Iterator[list[str]]:
     """The rows of the table, without a last one that a kill has cut off."""
     content = table.read_bytes()
-    lines = content[: content.rfind(b"\n") + 1].decode("utf-8", "surrogateescape")
-    with contextlib.suppress(csv.Error):
-        for row in csv.reader(lines.splitlines(keepends=True)):
-            if len(row) >= 4:
-                yield row[:4]
+    text = content[: content.rfind(b"\n") + 1].decode("utf-8", "surrogateescape")
+    reader = csv.reader(f"{line}\n" for line in text.split("\n")[:-1])  # other ends of lines belong to names
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:  # of a name with a carriage return, which earlier versions did not quote
+            continue
+        if len(row) >= 4:
+            yield row[:4]
 
 
 def import_moves(config: FilterConfig, state: State, target: Path) -> int:

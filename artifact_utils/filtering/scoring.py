@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from artifact_utils.console import progress_bar
 from artifact_utils.files.model_files import checkpoint_file, pretrained_file
-from artifact_utils.files.writing import file_digest, write_bytes
+from artifact_utils.files.writing import file_digest, real_path, write_bytes
 from artifact_utils.filtering.contact_sheet import Worst, draw_contact_sheet
 from artifact_utils.filtering.judging import Judge, write_details
 from artifact_utils.filtering.listing import list_pictures
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from artifact_utils.detector import Detector
 
 COMMIT_ROWS, COMMIT_SECONDS = 64, 1.0  # what a kill can cost
+SHEET_COMMENT = b"contact sheet of artifact_utils"
+"""In the JPEG of a contact sheet, which tells it from a portrait."""
+COMMENT_WITHIN = 4096  # bytes of the file
 LOOK_UP = 500  # pictures that the state is asked about at once
 
 
@@ -77,6 +80,7 @@ def score_folder(config: FilterConfig) -> Scored:
         raise FilterError(f"no folder {config.folder}: name a folder of portraits")
     follow_rename(config)
     outputs, started, config = Outputs.of(config), time.time(), with_run_in_use(config)
+    check_sheet(config)
     model = _Model(config)
     if not outputs.state.exists():
         model.detector()  # one that cannot be used says so before anything is made
@@ -206,11 +210,36 @@ def prepare(
     )
 
 
+def check_sheet(config: FilterConfig) -> None:
+    """Make sure that the contact sheet takes the place of no portrait.
+
+    Raises:
+        FilterError: a file of its name lies in the folder, and is no contact sheet.
+    """
+    sheet = Outputs.of(config).sheet
+    if _sheet_inside(config) is None or not sheet.is_file():
+        return
+    with sheet.open("rb") as file:
+        if SHEET_COMMENT not in file.read(COMMENT_WITHIN):
+            raise FilterError(f"{sheet} would be replaced by the contact sheet: name another table with --scores")
+
+
+def _sheet_inside(config: FilterConfig) -> bytes | None:
+    """The path of the contact sheet in the scored folder; None where it lies elsewhere."""
+    sheet, folder = real_path(Outputs.of(config).sheet), real_path(config.folder)
+    return os.fsencode(sheet.relative_to(folder)) if sheet.is_relative_to(folder) else None
+
+
 def write_sheet(config: FilterConfig, worst: list[tuple[float, bytes, str]], threshold: float) -> None:
-    """Write the contact sheet of the pictures that look worst: probability, path and family, the worst first."""
+    """Write the contact sheet of the pictures that look worst: probability, path and family, the worst first.
+
+    Raises:
+        FilterError: as ``check_sheet``.
+    """
+    check_sheet(config)
     sheet = io.BytesIO()
     named = [Worst(probability, os.fsdecode(path), family) for probability, path, family in worst]
-    draw_contact_sheet(config.folder, named, threshold).save(sheet, "jpeg", quality=90)
+    draw_contact_sheet(config.folder, named, threshold).save(sheet, "jpeg", quality=90, comment=SHEET_COMMENT)
     write_bytes(Outputs.of(config).sheet, sheet.getvalue())
 
 
@@ -231,11 +260,13 @@ def score_new(
         on_scores: called with scores when they are kept; the bar in the terminal is left out then.
         stopped: asked after every picture whether to end here; what is scored by then is kept.
     """
+    sheet = _sheet_inside(config)
     still_there = bytearray(state.last_score() + 1)  # whether the file that has the score of this number is
     ahead: dict[Path, tuple[bytes, os.stat_result]] = {}  # of files that are being read
 
     def unknown() -> Iterator[Path]:
-        pictures = list_pictures(config.folder, config.move_flagged)
+        listed = list_pictures(config.folder, config.move_flagged)
+        pictures = (found for found in listed if found[0] != sheet)
         while found := list(islice(pictures, LOOK_UP)):
             known = state.find(path for path, _ in found)
             for path, status in found:

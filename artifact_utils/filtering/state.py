@@ -184,8 +184,16 @@ class State:
         return holds_a_picture_of(self.folder, rows)
 
     def _rename(self, before: Path) -> None:
-        """Note the new name of the folder, and of folders that were moved along with it."""
+        """Note the new name of the folder, and of folders that were moved along with it.
+
+        Files of a copy have another time of change. Its moves may be those of a stranger, so that none is finished or
+        taken back; pictures that were on their way stay where they are.
+        """
+        query = f"SELECT path, size, mtime_ns, ctime_ns FROM scores LIMIT {N_LOOKED_AT}"
+        is_copy = not holds_a_picture_of(self.folder, self._connection.execute(query))
         with self.transaction():
+            if is_copy:
+                self._connection.execute("UPDATE moves SET step = ? WHERE step IN (?, ?)", (MOVED, MOVING, RETURNING))
             self._connection.execute("UPDATE about SET folder = ?", (os.fsencode(self.folder),))
             for (target,) in self._connection.execute("SELECT DISTINCT target FROM moves").fetchall():
                 along = os.path.normpath(self.folder / os.path.relpath(os.fsdecode(target), before))
@@ -343,9 +351,11 @@ class State:
         return planned
 
     def set_step(self, moves: Iterable[Move], step: str) -> None:
+        """Write down where moves are now, and the content that they have now."""
         with self.transaction():
             self._connection.executemany(
-                "UPDATE moves SET step = ?, time = ? WHERE id = ?", ((step, time.time(), move.id) for move in moves)
+                "UPDATE moves SET step = ?, size = ?, sha256 = ?, time = ? WHERE id = ?",
+                ((step, *move.content, time.time(), move.id) for move in moves),
             )
 
     def moves(self, *steps: str, target: Path | None = None) -> list[Move]:

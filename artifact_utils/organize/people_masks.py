@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artifact_utils.files.tables import read_csv, write_csv
-from artifact_utils.files.writing import file_digest, write_bytes
+from artifact_utils.files.writing import file_digest, real_path, write_bytes
 from artifact_utils.images import IMAGE_SUFFIXES, load_image
 from artifact_utils.labels import ANY_FAMILY, ARTIFACT, FAMILY_NAMES, mask_number
 from artifact_utils.masks import as_picture
@@ -123,8 +123,12 @@ def remove_masks(output: Path) -> None:
     record = read_csv(output / RECORD, ("mask", "sha256"))
     ours = {row["mask"] for row in record if Path(row["mask"]).parts[:1] == (FOLDER,) and ".." not in row["mask"]}
     for row in record:
-        if row["mask"] in ours and file_digest(output / row["mask"]) == row["sha256"]:
-            (output / row["mask"]).unlink()
+        mask = output / row["mask"]
+        is_inside = real_path(mask.parent).is_relative_to(
+            real_path(output)
+        )  # whoever wrote it may have put a link there
+        if row["mask"] in ours and is_inside and file_digest(mask) == row["sha256"]:
+            mask.unlink()
     if record:
         (output / RECORD).unlink()
         rows = read_csv(output / TABLE, ("path", "kind"), ("strength", "mask"))
@@ -134,7 +138,7 @@ def remove_masks(output: Path) -> None:
         else:
             (output / TABLE).unlink(missing_ok=True)
     for folder in (*(output / FOLDER / split for split in SPLITS), output / FOLDER):
-        if folder.is_dir() and not any(folder.iterdir()):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
 
 

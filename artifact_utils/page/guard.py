@@ -43,10 +43,12 @@ class Guard:
         credentials: NAME:PASSWORD, or nothing.
         local: whether only this machine is to be answered, under a name of its own: a page elsewhere may have pointed
             its name at 127.0.0.1 (DNS rebinding).
+        framed: whether another page may show this one in a frame, as notebooks and Spaces do.
     """
 
-    def __init__(self, app: ASGIApp, credentials: str, *, local: bool) -> None:
+    def __init__(self, app: ASGIApp, credentials: str, *, local: bool, framed: bool = False) -> None:
         self.app, self.local = app, local
+        self.policy = (POLICY if framed else f"{POLICY}; frame-ancestors 'self'").encode()
         self.expected = b"Basic " + base64.b64encode(credentials.encode()) if credentials else b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +67,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 names = {name.lower() for name, _ in message["headers"]}
                 headers = {
-                    b"content-security-policy": POLICY.encode(),
+                    b"content-security-policy": self.policy,
                     b"x-content-type-options": b"nosniff",
                     b"referrer-policy": b"no-referrer",
                     **({b"cache-control": b"no-store"} if own else {}),
@@ -93,6 +95,7 @@ class Guard:
             if path.startswith("/page/") and path != "/page/check/leave" and "x-page" not in request.headers:
                 return JSONResponse({"error": "use the page itself, or send the header X-Page"}, 403)
             length = request.headers.get("content-length", "")
-            if not is_upload and (not length.isdecimal() or int(length) > MAX_BODY):
+            pieces = "transfer-encoding" in request.headers  # which count instead of the length
+            if not is_upload and (pieces or not length.isdecimal() or int(length) > MAX_BODY):
                 return JSONResponse({"error": "this request is too long"}, 413)
         return None

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -116,9 +117,15 @@ def build_app(
         css=CSS,
         head=HEAD,
     )
-    local = is_loopback(config.host) and not config.share and not in_notebook() and not on_space()
-    app.add_middleware(Guard, credentials=config.credentials, local=local)  # type: ignore[arg-type]
+    local = is_loopback(config.host) and not config.share and not in_colab() and not on_space()
+    framed = in_notebook() or on_space()
+    app.add_middleware(Guard, credentials=config.credentials, local=local, framed=framed)  # type: ignore[arg-type]
     return app
+
+
+def in_colab() -> bool:
+    """Whether this is a notebook of Colab, which has ways of its own to a port of its machine."""
+    return "google.colab" in sys.modules
 
 
 async def _tell_os_error(_: Request, error: Exception) -> Response:
@@ -185,6 +192,7 @@ def launch(
         routes = None if scores is None else scores_routes(scores, detector, sha256)
         app = build_app(config, visits, teaching, [file for file in examples if file.is_file()], routes)
         server, worker = _serve(app, config)
+        held.callback(lambda: setattr(server, "should_exit", True))  # if the tunnel cannot be opened
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://{'127.0.0.1' if config.host in ('0.0.0.0', '::') else config.host}:{port}/"
         if config.share:
@@ -244,12 +252,12 @@ class _Tunnel:
 
 
 def _show_in_cell(port: int, height: int) -> None:
-    """The page in a frame below the cell; Colab has a way of its own to a port of its machine."""
-    try:
+    """The page in a frame below the cell."""
+    if in_colab():
         from google.colab import output
-    except ImportError:
+
+        output.serve_kernel_port_as_iframe(port, height=str(height))
+    else:
         from IPython.display import IFrame, display
 
         display(IFrame(f"http://127.0.0.1:{port}/", "100%", height))
-    else:
-        output.serve_kernel_port_as_iframe(port, height=str(height))

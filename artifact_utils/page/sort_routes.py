@@ -152,6 +152,7 @@ def sort_routes(live: LiveFolder) -> APIRouter:
 def _piped(live: LiveFolder, threshold: float, only: list[str] | None) -> Iterator[bytes]:
     """The zip of the clean pictures, piece by piece as it is written."""
     read_end, write_end = os.pipe()
+    failed: list[Exception] = []
 
     def write() -> None:
         try:
@@ -159,6 +160,8 @@ def _piped(live: LiveFolder, threshold: float, only: list[str] | None) -> Iterat
                 live.write_clean(file, threshold, only)
         except BrokenPipeError:  # the visitor has stopped the download
             return
+        except Exception as error:  # raised again below, so that the browser sees that the zip is not whole
+            failed.append(error)
 
     writer = threading.Thread(target=write, name="zip", daemon=True)
     writer.start()
@@ -166,3 +169,5 @@ def _piped(live: LiveFolder, threshold: float, only: list[str] | None) -> Iterat
         while piece := file.read(1 << 18):
             yield piece
     writer.join()
+    if failed:
+        raise failed[0]

@@ -79,3 +79,10 @@ def test_a_bomb_is_copied_up_to_its_bound_and_leaves_nothing(tmp_path):
     with pytest.raises(FileExistsError):
         copy_bounded(io.BytesIO(b"abc"), tmp_path / "out", 3, "out")
     assert (tmp_path / "out").read_bytes() == b"abc"
+
+
+def test_names_that_are_no_text_say_so(tmp_path):
+    archive = zipped(tmp_path / "a.zip", {"é.png": b"picture"})
+    archive.write_bytes(archive.read_bytes().replace("é".encode(), b"\xff\xfe"))
+    with pytest.raises(ArchiveError, match="the zip is damaged"):
+        names_and_contents(archive)

@@ -133,3 +133,37 @@ def test_what_a_kill_has_left_is_finished_or_taken_back(folders, tmp_path, here,
     assert not (tmp_path / "to" / part).exists()
     assert old.exists() == (here is not None and not is_there)
     assert new.exists() == (is_there or there == b"of somebody else" or here == b"edited since")
+
+
+def test_a_picture_that_is_replaced_while_it_is_copied_stays(folders, tmp_path, monkeypatch):
+    """As by a program that saves a new file under the name of the old one."""
+    source, target = folders
+    give = moves.give_free_name
+
+    def give_and_save(*arguments):
+        give(*arguments)
+        (tmp_path / "from/part/new").write_bytes(b"edited")
+        (tmp_path / "from/part/new").replace(tmp_path / "from/part/a.png")
+
+    monkeypatch.setattr(moves, "rename_to_free_name", refuse(errno.EXDEV))
+    monkeypatch.setattr(moves, "give_free_name", give_and_save)
+    with pytest.raises(FileError, match=r"'a.png' was replaced while it was copied"):
+        move(source, b"part/a.png", target, b"a.png", CONTENT, new_part_name())
+    assert (tmp_path / "from/part/a.png").read_bytes() == b"edited"
+    assert not any((tmp_path / "to").iterdir())
+
+
+def test_the_copy_stays_where_the_picture_is_gone_already(folders, tmp_path, monkeypatch):
+    """As on a network drive that removes it, loses the answer and is asked again."""
+    source, target = folders
+    unlink = os.unlink
+
+    def unlink_twice(name, **options):
+        unlink(name, **options)
+        if name == b"a.png":
+            unlink(name, **options)
+
+    monkeypatch.setattr(moves, "rename_to_free_name", refuse(errno.EXDEV))
+    monkeypatch.setattr(moves.os, "unlink", unlink_twice)
+    move(source, b"part/a.png", target, b"a.png", CONTENT, new_part_name())
+    assert (tmp_path / "to" / "a.png").read_bytes() == b"picture"

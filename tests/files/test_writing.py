@@ -35,3 +35,9 @@ def test_digests_of_a_file_of_nothing_and_of_something_else(tmp_path):
     assert file_digest(tmp_path / "file") == hashlib.sha256(b"x").hexdigest()
     assert file_digest(tmp_path / "nothing") is None
     assert file_digest(tmp_path) != hashlib.sha256(b"").hexdigest()
+
+
+@pytest.mark.skipif(not os.access("/proc/self/status", os.R_OK), reason="there is no /proc")
+def test_files_without_an_end_have_a_digest(tmp_path):
+    (tmp_path / "a.png").symlink_to("/proc/self/status")  # of size 0, like those of the kernel that never end
+    assert file_digest(tmp_path / "a.png") == hashlib.sha256().hexdigest()

@@ -1,12 +1,18 @@
+import errno
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from helpers import draw_portrait, files_below, middle_threshold, scores_by_path
 
-from artifact_utils.files.moves import Content, move
+from artifact_utils.files import moves
+from artifact_utils.files.moves import Content, OpenFolder, move
 from artifact_utils.filtering import FilterError, move_flagged, score_folder, undo
-from artifact_utils.filtering.state import MOVING, open_state
+from artifact_utils.filtering.options import Outputs
+from artifact_utils.filtering.state import MOVING, RETURNING, open_state
 
 
 def test_moving_the_flagged_and_putting_them_back(config, tmp_path):
@@ -160,3 +166,35 @@ def test_a_move_to_where_no_folder_can_be_is_passed_over(all_flagged):
     score_folder(all_flagged)
     with open_state(all_flagged) as state:
         assert [move.step for move in state.moves(MOVING)] == [MOVING]
+
+
+@pytest.mark.parametrize("drive", ["one", "another"])
+def test_what_was_edited_after_it_was_moved_comes_back_as_it_is(all_flagged, monkeypatch, drive):
+    move_flagged(all_flagged)
+    moved = next(path for path in sorted(all_flagged.move_flagged.rglob("*.png")))
+    moved.write_bytes(b"edited")
+    if drive == "another":
+        refused = OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        monkeypatch.setattr(moves, "rename_to_free_name", Mock(side_effect=refused))
+    undo(all_flagged)
+    assert (all_flagged.folder / moved.relative_to(all_flagged.move_flagged)).read_bytes() == b"edited"
+    assert not all_flagged.move_flagged.exists()
+
+
+def test_the_state_of_a_stranger_removes_nothing(config, tmp_path):
+    """A folder that was unpacked here with its state, whose moves lead to files of this machine."""
+    home, theirs = tmp_path / "home", replace(config, scores=None)
+    home.mkdir()
+    (home / "empty").touch()
+    (home / "LICENSE").write_bytes((config.folder / "notes.txt").read_bytes())
+    score_folder(theirs)
+    with open_state(theirs) as state, OpenFolder(config.folder) as folder:
+        for source, name, step in ((b"part_0/00.png", b"empty", MOVING), (b"notes.txt", b"LICENSE", RETURNING)):
+            content = folder.content(source)
+            state.intend([(source, home, name, content)], step)
+    mine = replace(theirs, folder=tmp_path / "mine" / "portraits")
+    shutil.copytree(config.folder, mine.folder)
+    Outputs.of(theirs).state.rename(Outputs.of(mine).state)
+    shutil.rmtree(config.folder)
+    score_folder(mine)
+    assert sorted(path.name for path in home.iterdir()) == ["LICENSE", "empty"]

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from helpers import files_below, scores_by_path
+from helpers import draw_portrait, files_below, scores_by_path
 
 from artifact_utils.filtering import FilterError, score_folder, undo
 from artifact_utils.filtering.options import Outputs
@@ -79,6 +79,16 @@ def test_scores_of_an_earlier_version_are_kept(config, scored_before):
     assert score_folder(config).new == 0
     assert scores_by_path(config)[scored_before]["probability"] == "0.125"
     assert not {"../outside.png", "absurd.png"} & set(scores_by_path(config))
+
+
+@pytest.mark.parametrize("end", ["\r", "\x85", "\u2028"])
+def test_a_name_with_the_end_of_a_line_gives_its_score_to_no_other(config, scored_before, end):
+    """Earlier versions did not quote these; the picture whose name is the second part keeps its own score."""
+    draw_portrait(config.folder / f"bad{end}part_0" / "00.png", seed=99, artifact=False)
+    with config.scores.open("a", newline="") as file:
+        file.write(f"\nbad{end}part_0/00.png,0.9375,1,\n")
+    score_folder(config)
+    assert scores_by_path(config)["part_0/00.png"]["probability"] != "0.9375"
 
 
 def test_the_place_of_earlier_versions_is_found(config, scored_before, tmp_path, monkeypatch):

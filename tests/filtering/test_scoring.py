@@ -173,3 +173,13 @@ def test_a_second_run_at_the_same_time_is_told_so(config):
         pytest.raises(FileError, match=r"another run is at work.*process \d+ on"),
     ):
         score_folder(config)
+
+
+def test_the_sheet_takes_the_place_of_no_portrait_and_is_none(config):
+    inside = replace(config, scores=config.folder / "anna.csv")
+    first = score_folder(inside)
+    assert score_folder(inside).n == first.n  # the sheet lies among the pictures now
+    (config.folder / "anna.jpg").write_bytes((config.folder / "part_1" / "01.png").read_bytes())
+    with pytest.raises(FilterError, match=r"anna\.jpg would be replaced by the contact sheet"):
+        score_folder(inside)
+    assert (config.folder / "anna.jpg").read_bytes() == (config.folder / "part_1" / "01.png").read_bytes()

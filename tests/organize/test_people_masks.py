@@ -1,5 +1,6 @@
 """Masks of people's own, as pictures or as COCO annotations, become masks that training reads."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from artifact_utils.losses import ABSENT, PRESENT, UNLABELLED
 from artifact_utils.masks import as_picture, read_numbers
 from artifact_utils.organize import OrganizeConfig, OrganizeError
 from artifact_utils.organize.command import run
+from artifact_utils.organize.people_masks import RECORD, remove_masks
 from artifact_utils.portraits import list_portraits
 from artifact_utils.transforms.augmentation import build_augmentation
 
@@ -137,3 +139,16 @@ def test_masks_as_pictures_come_back_and_any_white_is_an_artifact(tmp_path: Path
     assert (np.asarray(Image.open(tmp_path / "mask.png"))[0, 1:] > 127).all()
     Image.fromarray(np.array([[0, 100, 200, 247]], np.uint8)).save(tmp_path / "soft.png")  # edges that are smooth
     assert read_numbers(tmp_path / "soft.png", "text").tolist() == [[0, 0, mask_number("text"), mask_number("text")]]
+
+
+def test_a_record_that_leads_out_of_the_data_set_removes_nothing(tmp_path: Path) -> None:
+    home, output = tmp_path / "home", tmp_path / "dataset"
+    for folder in (home, output / ".masks"):
+        folder.mkdir(parents=True)
+    (home / "LICENSE").write_bytes(b"known")
+    (output / ".masks" / "train").symlink_to(home)
+    sha256 = hashlib.sha256(b"known").hexdigest()
+    (output / RECORD).write_text(f"mask,sha256\n.masks/train/LICENSE,{sha256}\n")
+    (output / "artifacts.csv").write_text("path,kind,strength,mask\n")
+    remove_masks(output)
+    assert (home / "LICENSE").read_bytes() == b"known"

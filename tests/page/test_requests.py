@@ -230,11 +230,14 @@ def test_requests_of_other_pages_and_names_are_turned_away(client):
     assert "X-Page" in bare.post("/page/sort/move", json={"threshold": 0.5}).json()["error"]
     assert bare.post("/page/sort/stop", content=b"1" * 100_000, headers=POST).status_code == 413
     assert bare.post("/page/sort/stop", content=iter([b"1"]), headers=POST).status_code == 413
+    pieces = POST | {"content-length": "1", "transfer-encoding": "chunked"}
+    assert bare.post("/page/sort/stop", content=b"1", headers=pieces).status_code == 413
 
 
 def test_every_answer_forbids_other_servers_and_the_layout_names_none(client):
     front = client.get("/")
     assert "default-src 'self'" in front.headers["content-security-policy"]
+    assert "frame-ancestors 'self'" in front.headers["content-security-policy"]
     assert front.headers["x-content-type-options"] == "nosniff"
     assert "fonts.googleapis" not in front.text
     assert re.search(r'<script[^>]+src="https?://', front.text) is None
