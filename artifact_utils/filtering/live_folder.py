@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from artifact_utils.console import ArtifactUtilsError
 from artifact_utils.detector import Detector
+from artifact_utils.files.writing import real_path
 from artifact_utils.filtering.clean_archive import zip_clean
 from artifact_utils.filtering.judging import Judge
 from artifact_utils.filtering.label_export import Exported, export_state
@@ -99,6 +100,11 @@ class LiveFolder:
         self.stop()
         self._held.close()
 
+    def _target(self) -> Path:
+        """Where this page moves to, and brings back from; other commands may have moved elsewhere."""
+        assert self.config.move_flagged is not None
+        return real_path(self.config.move_flagged)
+
     @contextmanager
     def _opened(self) -> Iterator[State]:
         try:
@@ -177,7 +183,7 @@ class LiveFolder:
             row.moved = row.path in moved and not os.path.lexists(here)
             row.label = labels.get(moved[row.path] if row.moved else here)
         with self._lock:
-            self._n_moved = len(moved)
+            self._n_moved = len(state.moves(MOVED, target=self._target()))
             table.version = self.table.version + 1
             for row in table.rows.values():
                 row.version = table.version

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from artifact_utils.files.locks import output_lock
 from artifact_utils.files.tables import read_csv, write_csv
 from artifact_utils.files.writing import file_digest, real_path, write_bytes
 from artifact_utils.images import IMAGE_SUFFIXES, load_image
@@ -119,14 +120,24 @@ def _kept(row: dict[str, str] | None) -> dict[str, str]:
 
 
 def remove_masks(output: Path) -> None:
-    """Take away what ``place_masks`` has written, as far as it is unchanged."""
+    """Take away what ``place_masks`` has written, as far as it is unchanged.
+
+    Raises:
+        FileError: another process is at work on the output.
+    """
+    if not (output / FOLDER).is_dir():
+        return
+    with output_lock(output, output / ".lock"):
+        _remove_masks(output)
+
+
+def _remove_masks(output: Path) -> None:
     record = read_csv(output / RECORD, ("mask", "sha256"))
     ours = {row["mask"] for row in record if Path(row["mask"]).parts[:1] == (FOLDER,) and ".." not in row["mask"]}
     for row in record:
         mask = output / row["mask"]
-        is_inside = real_path(mask.parent).is_relative_to(
-            real_path(output)
-        )  # whoever wrote it may have put a link there
+        # whoever wrote the record may have put a link there
+        is_inside = real_path(mask.parent).is_relative_to(real_path(output))
         if row["mask"] in ours and is_inside and file_digest(mask) == row["sha256"]:
             mask.unlink()
     if record:

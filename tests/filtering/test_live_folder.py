@@ -12,7 +12,7 @@ from helpers import files_below, read_rows
 
 from artifact_utils.detector import Detector
 from artifact_utils.files.writing import FileError
-from artifact_utils.filtering import FilterError, score_folder
+from artifact_utils.filtering import FilterError, move_flagged, score_folder
 from artifact_utils.filtering.live_folder import LiveFolder
 from artifact_utils.filtering.options import Outputs
 from artifact_utils.filtering.scoring import load_detector
@@ -155,6 +155,19 @@ def test_what_a_person_says_is_moved_first_and_everything_comes_back(live, confi
     wait(live)
     assert files_below(config.folder) == before
     assert Outputs.of(config).table.with_name("scores.flagged").exists() is False
+
+
+def test_what_was_moved_elsewhere_is_brought_back_by_a_page_for_that_folder(config, detector, tmp_path):
+    moved = replace(config, threshold=0.0, move_flagged=tmp_path / "bad")
+    score_folder(moved)
+    n = move_flagged(moved)
+    live = LiveFolder(config, *detector)
+    assert live.rows_since(0)["moved_away"] == 0
+    live.close()
+    live = LiveFolder(moved, *detector)
+    assert live.rows_since(0)["moved_away"] == n == live.bring_back()
+    wait(live)
+    live.close()
 
 
 def test_tables_zips_and_labelled_sets_are_written_at_any_threshold(live, config, tmp_path):

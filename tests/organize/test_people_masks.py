@@ -10,6 +10,8 @@ from helpers import files_below, read_rows
 from PIL import Image
 
 from artifact_utils.datasets import ArtifactDataset
+from artifact_utils.files.locks import output_lock
+from artifact_utils.files.writing import FileError
 from artifact_utils.labels import ANY_FAMILY, FAMILY_NAMES, mask_number
 from artifact_utils.losses import ABSENT, PRESENT, UNLABELLED
 from artifact_utils.masks import as_picture, read_numbers
@@ -150,5 +152,8 @@ def test_a_record_that_leads_out_of_the_data_set_removes_nothing(tmp_path: Path)
     sha256 = hashlib.sha256(b"known").hexdigest()
     (output / RECORD).write_text(f"mask,sha256\n.masks/train/LICENSE,{sha256}\n")
     (output / "artifacts.csv").write_text("path,kind,strength,mask\n")
+    with output_lock(output, output / ".lock"), pytest.raises(FileError, match="at work"):
+        remove_masks(output)
+    assert (output / RECORD).exists()
     remove_masks(output)
     assert (home / "LICENSE").read_bytes() == b"known"
